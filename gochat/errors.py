@@ -134,6 +134,11 @@ class StoreError(GochatError):
         self.unknown = unknown
 
 
+class NotCurrent(StoreError):
+    """Another node is known to have acknowledged something that is not recorded here yet: an answer would be out of
+    date. The caller refuses for now, and the client comes again, here or to another node."""
+
+
 class Damaged(StoreError):
     """The database does not hold what was written: trying again is of no use."""
 

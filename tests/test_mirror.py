@@ -42,7 +42,6 @@ COVERS: dict[str, tuple[str, ...]] = {
     "tests/cluster/test_halting.py": ("cluster/cut_off", "cluster/teller"),
     "tests/cluster/test_up.py": ("cluster/shared",),
     "tests/cluster/test_journal.py": (
-        "cluster/barrier",
         "cluster/certifier",
         "cluster/inbox",
         "cluster/membership",
@@ -53,7 +52,6 @@ COVERS: dict[str, tuple[str, ...]] = {
     "tests/cluster/test_memory.py": ("cluster/faults", "cluster/memory_server"),
     "tests/cluster/test_nodes.py": ("cluster/registry",),
     "tests/cluster/test_redis.py": ("cluster/link",),
-    "tests/cluster/test_broadcast.py": ("cluster/repair",),
     "tests/e2e/test_relations.py": ("actors/relations",),
     "tests/actors/test_room.py": (
         "actors/attempt",

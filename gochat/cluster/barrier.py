@@ -14,7 +14,7 @@ from gochat.cluster.counts import LogCounts
 from gochat.cluster.inbox import Inbox
 from gochat.cluster.ports import Log, ServerAway
 from gochat.cluster.repair import is_in_order
-from gochat.errors import StoreError
+from gochat.errors import NotCurrent, StoreError
 
 #: How long a barrier waits for a log that can't be asked, or that this node is behind of.
 WAIT_S: Final = 2.0
@@ -49,7 +49,7 @@ class Barriers:
 
     async def wait(self, partitions: Iterable[int]) -> None:
         """See `ports.Journal.barrier`. Raises StoreError after WAIT_S, and at once where the log has been away for that
-        long."""
+        long; NotCurrent where the log told its ends, and this node has not recorded up to them in that time."""
         wanted = sorted(partitions)
         look = self._next
         look.partitions.update(wanted)
@@ -61,7 +61,9 @@ class Barriers:
                 await self._inbox.wait_told({partition: look.ends[partition] for partition in wanted})
                 self._counts.barrier_seconds.observe(trio.current_time() - began)
                 return
-        raise StoreError("the cluster's log can't be asked now, or this node is behind it")
+        if look.done.is_set():
+            raise NotCurrent("this node has not recorded yet what others acknowledged")
+        raise StoreError("the cluster's log can't be asked now")
 
     async def run(self) -> None:
         """Look at the ends whenever somebody waits, for ever."""

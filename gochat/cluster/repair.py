@@ -28,7 +28,7 @@ from gochat.cluster.ports import (
     Position,
     ServerAway,
 )
-from gochat.errors import GochatError
+from gochat.errors import GochatError, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +129,8 @@ class Repair:
         self._counts = counts or LogCounts()
         self._gaps: dict[int, _Gap] = {}
         """By partition, where this node can't put back because it keeps too little."""
+        self._unreadable: dict[int, str] = {}
+        """By partition, where this node's own entries could not be read in the last round, and why."""
         self._kept_to: dict[int, str] = {}
         """The server that the node keeps to, by partition that is being repaired."""
         self._answered_at: dict[int, float] = {}
@@ -162,8 +164,9 @@ class Repair:
                         await self._ring.keep_answers({})
                         return fences.by_partition
                     ends = await self._log.ends(broken)
-                    moved = [await self._step(partition, ends.get(partition)) for partition in broken]
-                    self._tell_of_gaps(ends)
+                    self._unreadable.clear()
+                    moved = [await self._step_or_wait(partition, ends.get(partition)) for partition in broken]
+                    self._tell_problem(ends)
                     if not any(moved):
                         await trio.sleep(LOOK_S)
                 except ServerAway as error:
@@ -203,6 +206,14 @@ class Repair:
         server was stopped meanwhile."""
         now = trio.current_time()
         return [partition for partition, at in self._answered_at.items() if now - at <= FAITHFUL_S]
+
+    async def _step_or_wait(self, partition: int, there: Position | None) -> bool:
+        """A step, unless this node's own entries can't be read now: the other partitions do not wait for that."""
+        try:
+            return await self._step(partition, there)
+        except StoreError as error:
+            self._unreadable[partition] = str(error)
+            return False
 
     async def _step(self, partition: int, there: Position | None) -> bool:
         """Bring the server and this node one step closer to each other. Whether anything moved."""
@@ -244,11 +255,15 @@ class Repair:
             log.info("partition %d: %d entries after %s were put back", partition, fit, there)
         return outcome == "done"
 
-    def _tell_of_gaps(self, ends: Mapping[int, Position]) -> None:
-        """Say, once, where the server has older data than this node can go on from. Its entries are not dropped for
-        that: no node knows whether another one keeps what comes between."""
+    def _tell_problem(self, ends: Mapping[int, Position]) -> None:
+        """Say, once, where this node's own entries can't be read, or the server has older data than this node can go on
+        from. Its entries are not dropped for that: no node knows whether another one keeps what comes between."""
         self._gaps = {p: gap for p, gap in self._gaps.items() if ends.get(p) == gap.there}
         lasting = [p for p, gap in sorted(self._gaps.items()) if trio.current_time() - gap.since >= GAP_S]
+        if self._unreadable:
+            partition, error = next(iter(self._unreadable.items()))
+            self._tell(f"this node can't read its own entries of partition {partition}: {error}", [*self._unreadable])
+            return
         if not lasting:
             self.problem = None
             return
@@ -258,8 +273,11 @@ class Repair:
             f"{gap.there.n}, and this node keeps its entries from {gap.kept_from.n} on. Unless another node that keeps "
             "more is started, empty the server (FLUSHDB of this database): the nodes put back what they have"
         )
+        self._tell(problem, lasting)
+
+    def _tell(self, problem: str, partitions: Sequence[int]) -> None:
         if self.problem != problem:
-            log.error("%s", problem, extra={"partitions": lasting})
+            log.error("%s", problem, extra={"partitions": partitions})
         self.problem = problem
 
     async def _answer(self, server: str, partition: int, end: Position) -> bool:

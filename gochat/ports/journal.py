@@ -110,7 +110,8 @@ class Journal(Protocol):
     async def barrier(self, rooms: Collection[str] | None = None) -> None:
         """Return when everything is recorded here and told that any node had acknowledged in these rooms (None: in
         all) before the call, so that whoever was acknowledged elsewhere finds it here. At once, where the journal alone
-        decides. Raises StoreError where that can't be found out now."""
+        decides. Raises NotCurrent where something is known to be acknowledged and is not here yet, and StoreError
+        where that can't be found out now."""
 
     def append(
         self,

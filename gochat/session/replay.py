@@ -12,7 +12,7 @@ from functools import partial
 import trio
 
 from gochat.domain.ids import dm_users, is_dm, is_room
-from gochat.errors import Denied, StoreError
+from gochat.errors import Denied, NotCurrent, StoreError
 from gochat.ports.archive import Snapshot
 from gochat.protocol import replies
 from gochat.protocol.requests import Resume
@@ -27,6 +27,8 @@ PIECE = 100
 HEAD_AGAIN_S = 1.0
 #: How long a membership that is recorded may take to be delivered, before the client is asked to come again.
 MEMBERSHIP_S = 1.0
+
+NOT_ALL_HERE = "this node has not all of the room's facts yet"
 
 
 def start_replays(session: Session) -> None:
@@ -124,6 +126,8 @@ async def resume(session: Session, request: Resume) -> Denied | replies.Ok:
         return Denied("not_found", "there is no such room")
     try:
         await gateway.journal.barrier([room])
+    except NotCurrent:
+        return Denied("unavailable", NOT_ALL_HERE, retry_after_ms=1000)
     except StoreError:
         is_current = False
     else:
@@ -141,7 +145,7 @@ async def resume(session: Session, request: Resume) -> Denied | replies.Ok:
         return Denied("not_member", "you are no longer a member of this room")
     is_same = request.epoch in (None, gateway.journal.epoch)
     if request.seq > head and is_same and not is_current:
-        return Denied("unavailable", "this node has not all of the room's facts yet", retry_after_ms=1000)
+        return Denied("unavailable", NOT_ALL_HERE, retry_after_ms=1000)
     if request.seq > head or not is_same:
         session.start_job(partial(_reset, session, room, head, ended))
     else:

@@ -26,6 +26,7 @@ from gochat.errors import (
     AuthError,
     Denied,
     Full,
+    NotCurrent,
     StoreError,
     store_refusal,
 )
@@ -92,9 +93,12 @@ async def greet(session: Session, hello: Hello) -> None:
 
 async def _passed_barrier(gateway: Gateway) -> bool:
     """Whether this node has all that was acknowledged to anybody. While the cluster's log is away that can't be told:
-    then the user is welcomed with what is here. Raises StoreError where that may be long out of date."""
+    then the user is welcomed with what is here. Raises NotCurrent where it is known that this node has not all, and
+    StoreError where what is here may be long out of date."""
     try:
         await gateway.journal.barrier()
+    except NotCurrent:
+        raise
     except StoreError:
         if gateway.journal.behind is not None:
             raise

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 import msgspec
 import trio
 
-from gochat.errors import Denied, Full, StoreError, TooCostly, store_refusal
+from gochat.errors import Denied, Full, NotCurrent, StoreError, TooCostly, store_refusal
 from gochat.http.messages import Headers, Request, Response
 from gochat.http.rest.conditions import encode, entity_tag, is_fresh
 from gochat.http.rest.context import Call, Reply, RestContext
@@ -125,9 +125,12 @@ class Resource:
 
     async def _pass_barrier(self) -> None:
         """All that any node had acknowledged before the call is here when it is carried out. While the cluster's log is
-        away nobody can tell: then what is here is shown. Raises StoreError where that may be long out of date."""
+        away nobody can tell: then what is here is shown. Raises NotCurrent where it is known that something is not here
+        yet, and StoreError where what is here may be long out of date."""
         try:
             await self._context.journal.barrier()
+        except NotCurrent:
+            raise
         except StoreError:
             if self._context.journal.behind is not None:
                 raise

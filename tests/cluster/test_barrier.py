@@ -1,0 +1,106 @@
+"""A node that knows that others have acknowledged what it has not recorded answers nobody as if it had."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from gochat.cluster import faults
+from gochat.cluster.barrier import WAIT_S
+from gochat.cluster.memory import MemoryLog
+from gochat.cluster.memory_server import MemoryServer
+from gochat.cluster.ports import Element, Position
+from gochat.errors import NotCurrent, StoreError
+from gochat.node import Node, running
+from tests.appending import append_to
+from tests.cluster.joining import SECRET, caught_up, inline, joined, joined_store, new_log, shared
+from tests.contracts.journal import DM, message
+from tests.e2e.conftest import make_settings
+from tests.e2e.peer import Peer
+from tests.http.rest.client import Rest
+from tests.tokens import issue
+
+
+class HeldBack(MemoryLog):
+    """A log whose ends are told while its entries do not come: to the node it is as if its own disk stood still."""
+
+    def __init__(self, server: MemoryServer, node: str) -> None:
+        super().__init__(server, node)
+        self.goes = trio.Event()
+        self.goes.set()
+
+    def hold(self) -> None:
+        self.goes = trio.Event()
+
+    async def read(self, after: Mapping[int, Position], limit: int, *, wait: bool = True) -> dict[int, list[Element]]:
+        found = await super().read(after, limit, wait=wait)
+        await self.goes.wait()
+        return found
+
+
+async def test_it_is_known_whether_this_node_is_behind_or_the_log_is_away(autojump_clock: MockClock) -> None:
+    server = await new_log()
+    log = HeldBack(server, "south")
+    async with (
+        joined_store(server, "north", inline()) as (north, _),
+        inline() as store,
+        joined(store.replica, shared(server, "south")._replace(log=log)) as journal,
+    ):
+        journal.listen(lambda batch: None)
+        await caught_up(journal)
+        log.hold()
+        record = await north.journal.load(DM)
+        await append_to(north.journal, record, [message(DM, 1)])
+        began = trio.current_time()
+        with pytest.raises(NotCurrent):
+            await journal.barrier([DM])
+        assert trio.current_time() - began == pytest.approx(WAIT_S, abs=0.1)
+        server.strike(faults.Unreachable(node="south"))
+        with pytest.raises(StoreError) as away:
+            await journal.barrier([DM])
+        assert not isinstance(away.value, NotCurrent)
+        server.strike(faults.Mended(node="south"))
+        log.goes.set()
+        await trio.sleep(1)
+        await journal.barrier([DM])
+
+
+async def test_users_are_sent_elsewhere_and_are_shown_nothing_old(
+    tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gochat.cluster.barrier.WAIT_S", 0.3)
+    server = await new_log()
+    log = HeldBack(server, "south")
+    with trio.fail_after(60):
+        async with AsyncExitStack() as stack:
+            nodes: list[Node] = []
+            for one in (shared(server, "north"), shared(server, "south")._replace(log=log)):
+                settings = make_settings(tmp_path / one.identity.instance, auth={"secret": SECRET})
+                nodes.append(node := await stack.enter_async_context(running(settings, one)))
+                await node.gateway.journal.wait_present()  # type: ignore[attr-defined]
+            north, south = nodes
+            ann, bob = await Peer.open(north, "tcp", nursery), await Peer.open(south, "tcp", nursery)
+            await ann.hello("ann")
+            await bob.hello("bob")
+            rest = Rest(south, issue(south, "bob"))
+            log.hold()
+            sent = await ann.ask("send", to="user:bob", body="hello")
+            refused = await bob.ask("resume", room=sent["room"], seq=0)
+            assert (refused["type"], refused["code"], refused["temporary"]) == ("error", "unavailable", True)
+            page = f"/v1/messages?room={sent['room']}"
+            assert (await rest("GET", page)).refusal == (503, "unavailable")
+            for transport in ("ws", "tcp"):
+                with pytest.raises(AssertionError, match="unavailable"):
+                    await (again := await Peer.open(south, transport, nursery)).hello("bob")
+                await again.aclose()
+            log.goes.set()
+            assert (await bob.event("message"))["body"] == "hello"
+            assert [each["body"] for each in (await rest("GET", page)).json["entries"]] == ["hello"]
+            await rest.aclose()
+            for peer in (ann, bob):
+                await peer.aclose()

@@ -1,0 +1,55 @@
+"""A node takes its part in a repair, as far as it can, while its own entries can't be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trio.testing import MockClock
+
+from gochat.cluster import faults
+from gochat.cluster.entry import partition_of
+from gochat.cluster.journal import joined
+from gochat.cluster.memory import MemoryLog
+from gochat.errors import StoreError
+from gochat.ports.journal import Committed
+from tests.appending import append_to
+from tests.cluster.joining import caught_up, inline, new_log, shared, until
+from tests.contracts.journal import DM, message
+
+OTHER_DM = "dm:carol:dave"
+
+
+class Unreadable:
+    """A node's copy of the log, in which some partitions can't be read at times. All else is the real one's."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.partitions: set[int] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def after(self, partition: int, *where: Any) -> Any:
+        if partition in self.partitions:
+            raise StoreError("disk I/O error")
+        return await self._inner.after(partition, *where)
+
+
+async def test_the_node_tells_why_and_goes_on_with_the_other_partitions(autojump_clock: MockClock) -> None:
+    server = await new_log()
+    async with inline() as store:
+        replica: Any = Unreadable(store.replica)
+        async with joined(replica, shared(server, "north")) as journal:
+            journal.listen(lambda batch: None)
+            await caught_up(journal)
+            for room, fact in ((DM, message(DM, 1)), (OTHER_DM, message(OTHER_DM, 1))):
+                await append_to(journal, await journal.load(room), [fact])
+            replica.partitions = {partition_of(DM)}
+            server.strike(faults.EverythingLost())
+            await until(lambda: "disk I/O error" in (journal.problem or ""))
+            assert f"can't read its own entries of partition {partition_of(DM)}" in (journal.problem or "")
+            there = MemoryLog(server, "somebody").begins
+            assert list(await there([partition_of(DM), partition_of(OTHER_DM)])) == [partition_of(OTHER_DM)]
+            replica.partitions.clear()
+            await until(lambda: journal.problem is None)
+            assert isinstance(await append_to(journal, await journal.load(DM), [message(DM, 2)]), Committed)
