@@ -8,7 +8,7 @@ from gochat.client.events import Listed, Online
 from gochat.client.rooms import Rooms
 from gochat.domain import facts
 from gochat.protocol import replies
-from gochat.protocol.entries import ContactEntry, Last, PresenceEntry, RoomEntry
+from gochat.protocol.entries import ContactEntry, Last, PresenceEntry, RequestEntry, RoomEntry
 
 DM, TEA = "dm:ann:bob", "group:tea"
 
@@ -146,6 +146,15 @@ def test_an_edit_of_the_latest_message_shows() -> None:
     assert last is not None
     assert last.body == "hello"
     assert known.groups[0].unread == 1
+
+
+def test_a_new_connection_tells_which_requests_wait_now() -> None:
+    last = Last(seq=1, ts=1, sender="eve", body="hi")
+    eve, zoe = (RequestEntry(user=user, name=user, room=f"dm:ann:{user}", head=1, last=last) for user in ("eve", "zoe"))
+    known = Rooms(welcome(requests=[eve]))
+    assert known.is_asked_by("eve")
+    known.take(Online(welcome(requests=[zoe])))
+    assert [entry.user for entry in known.requests] == ["zoe"], "the other one was answered elsewhere"
 
 
 def test_requests_wait_until_there_is_an_answer() -> None:
