@@ -57,7 +57,7 @@ _ASCII_LABEL = r"[a-zA-Z0-9](?:[\w-]{0,61}[a-zA-Z0-9])?+(?![a-zA-Z0-9]|[_-]+[a-z
 _IDEOGRAPHIC_DOT = re.compile(rf"[{IDEOGRAPHIC_DOTS}](?<=[A-Za-z0-9].)(?=[A-Za-z0-9])")
 _BRACKETED_DOT = re.compile(r"[\[({（<](?i:dot)[\])}）>]").search
 _DOT_BEFORE = re.compile(r"[.．․﹒][^\w\s]{0,4}\w").search
-#: NotCurrent what may read as Latin, which Han, kana, Hangul and their marks never do.
+#: Behind what may read as Latin, which Han, kana, Hangul and their marks never do.
 _IDEOGRAPHIC_BEFORE = re.compile(
     r"[^\s\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af！-／：-＠][^\w\s]{0,4}[。｡][^\w\s]{0,4}[0-9A-Za-z０-９Ａ-Ｚａ-ｚ]"
 ).search
