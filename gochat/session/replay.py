@@ -27,8 +27,7 @@ PIECE = 100
 HEAD_AGAIN_S = 1.0
 #: How long a membership that is recorded may take to be delivered, before the client is asked to come again.
 MEMBERSHIP_S = 1.0
-
-NOT_ALL_HERE = "this node has not all of the room's facts yet"
+NOT_ALL_HERE = Denied("unavailable", "this node has not all of the room's facts yet", retry_after_ms=1000)
 
 
 def start_replays(session: Session) -> None:
@@ -127,7 +126,7 @@ async def resume(session: Session, request: Resume) -> Denied | replies.Ok:
     try:
         await gateway.journal.barrier([room])
     except NotCurrent:
-        return Denied("unavailable", NOT_ALL_HERE, retry_after_ms=1000)
+        return NOT_ALL_HERE
     except StoreError:
         is_current = False
     else:
@@ -137,15 +136,16 @@ async def resume(session: Session, request: Resume) -> Denied | replies.Ok:
         return Denied("unavailable", "the membership is changing", retry_after_ms=1000)
     ended = snapshot.former.get(room)
     head = snapshot.heads.get(room) if ended is None else ended
+    # Where others may have decided what is not known here, nobody is sent away, or told to forget anything.
     if head is None or session.state == CLOSED:
         if is_dm(room) and session.state == OPEN:
             session.put(room, None)  # Let in, it is heard from there on, whatever was missed before.
-        return Denied("not_found", "there is no such room")
+        return Denied("not_found", "there is no such room") if is_current else NOT_ALL_HERE
     if ended is not None and not (gateway.after_leaving or session.principal.admin):
-        return Denied("not_member", "you are no longer a member of this room")
+        return Denied("not_member", "you are no longer a member of this room") if is_current else NOT_ALL_HERE
     is_same = request.epoch in (None, gateway.journal.epoch)
-    if request.seq > head and is_same and not is_current:
-        return Denied("unavailable", NOT_ALL_HERE, retry_after_ms=1000)
+    if not is_current and (request.seq > head or not is_same):
+        return NOT_ALL_HERE
     if request.seq > head or not is_same:
         session.start_job(partial(_reset, session, room, head, ended))
     else:

@@ -74,8 +74,8 @@ async def greet(session: Session, hello: Hello) -> None:
         else:
             await gateway.journal.flush_positions()
         snapshot = await gateway.archive.welcome(identity.user, CONTACTS, list(hello.resume), _held(session, hello))
-        if not is_current and _is_ahead(gateway, hello, snapshot):
-            raise StoreError("the client has facts that this node has not")
+        if not is_current and _may_be_ahead(gateway, hello, snapshot):
+            raise StoreError("the client may have facts that this node has not")
     except KeysUnavailable as error:
         # Nothing is known against the token: the client shall come again.
         _refuse(session, hello, Denied("unavailable", str(error), retry_after_ms=5000), SLOW)
@@ -106,13 +106,18 @@ async def _passed_barrier(gateway: Gateway) -> bool:
     return True
 
 
-def _is_ahead(gateway: Gateway, hello: Hello, snapshot: Snapshot) -> bool:
-    """Whether the client has facts of the same log that the snapshot has not: it must not be told to forget them."""
+def _may_be_ahead(gateway: Gateway, hello: Hello, snapshot: Snapshot) -> bool:
+    """Whether the client may have facts that the snapshot has not: it must not be told to forget them. The epoch that
+    this node does not have may be the newer one, and the user may be in a group by now that is not known here."""
     epochs = (None, gateway.journal.epoch)
-    return any(
-        position.epoch in epochs and position.seq > snapshot.heads.get(room, position.seq)
-        for room, position in hello.resume.items()
-    )
+    for room, position in hello.resume.items():
+        head = snapshot.heads.get(room, snapshot.former.get(room))
+        if head is None:
+            if position.seq and not is_dm(room) and room not in snapshot.unreadable:
+                return True
+        elif position.seq > head or position.epoch not in epochs:
+            return True
+    return False
 
 
 async def _allowed(session: Session, identity: Identity) -> None:

@@ -359,6 +359,49 @@ async def test_a_connection_that_was_open_when_the_epoch_changed_is_told_of_the_
     await early.aclose()
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that does not answer is soon given up."""
+    monkeypatch.setattr("gochat.cluster.barrier.WAIT_S", 0.2)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_node_without_the_log_tells_nobody_to_forget_a_newer_one(town: Town) -> None:
+    ann, bob = await town.peer("north", "ann"), await town.peer("south", "bob")
+    await ann.ask("send", to="user:bob", body="hi")
+    await bob.facts("dm:ann:bob", 1)
+    town.server.strike(faults.Unreachable(node="south"))
+    north, south = (town.nodes[name].gateway.journal for name in ("north", "south"))
+    await north.forget("west", lacking=True)  # type: ignore[attr-defined]
+    assert north.epoch != south.epoch
+    position = {"seq": 1, "epoch": north.epoch}
+    assert (await bob.ask("resume", room="dm:ann:bob", **position))["code"] == "unavailable"
+    await bob.nothing_more()
+    with pytest.raises(AssertionError, match="unavailable"):
+        await town.peer("south", "bob", resume={"dm:ann:bob": position})
+    await town.peer("south", "bob", resume={"dm:ann:bob": {"seq": 1, "epoch": south.epoch}})
+    town.server.strike(faults.Mended(node="south"))
+    assert await bob.closed() == 4000
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_node_without_the_log_sends_nobody_out_of_a_room(town: Town) -> None:
+    ann, bob = await town.peer("north", "ann"), await town.peer("south", "bob")
+    for name in ("old", "tea"):
+        await ann.ask("group", name=name, action="create", users=["bob"])
+    await ann.ask("group", name="tea", action="remove", users=["bob"])
+    await bob.facts("group:tea", 3)
+    town.server.strike(faults.Unreachable(node="south"))
+    await ann.ask("group", name="new", action="create", users=["bob"])
+    await ann.ask("group", name="tea", action="add", users=["bob"])
+    for room, seq in (("group:new", 2), ("group:tea", 4)):
+        assert (await bob.ask("resume", room=room, seq=seq))["code"] == "unavailable"
+        with pytest.raises(AssertionError, match="unavailable"):
+            await town.peer("south", "bob", resume={room: {"seq": seq}})
+    assert (await bob.ask("resume", room="group:old", seq=2))["type"] == "ok"
+    town.server.strike(faults.Mended(node="south"))
+
+
 async def test_a_node_that_was_away_has_everything_when_it_is_back(town: Town) -> None:
     ann = await town.peer("north", "ann")
     await ann.ask("send", to="user:bob", body="one")
