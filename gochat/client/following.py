@@ -78,7 +78,10 @@ class Following:
 
     def listed(self, welcome: replies.Welcome, unreadable: Collection[str]) -> None:
         """All lists were read: rooms that none of them named are no longer the user's to read. `unreadable`: the rooms
-        that the server could not read for these lists; the file may have the only copy that is left."""
+        that the server could not read for these lists; the file may have the only copy that is left. Where the node is
+        cut off from others its lists may lack the latest rooms: those of the next connection decide."""
+        if welcome.incomplete:
+            return
         waiting = {entry.room for entry in welcome.requests} | {*welcome.unreadable, *unreadable}
         left = [room for room in self._kept or () if room not in waiting]
         if left:

@@ -73,6 +73,8 @@ class Welcome(Reply, tag="welcome", kw_only=True):
     """There where not all groups fit: the `cursor` with which `groups` goes on with the others."""
     unreadable: list[str] = []
     """Rooms that are left out of the lists, since the server's database is damaged and they can't be read."""
+    incomplete: bool = False
+    """The node is cut off from the others: rooms, and facts that they acknowledged, may be missing. They come later."""
 
 
 class Ack(Reply, tag="ack", gc=False, kw_only=True):

@@ -88,13 +88,13 @@ async def greet(session: Session, hello: Hello) -> None:
         _refuse(session, hello, store_refusal(error, "the store can't be read now"), SLOW)
         return
     if not session.is_over() and session.events is not None:
-        _welcome(session, hello, snapshot)
+        _welcome(session, hello, snapshot, is_current=is_current)
 
 
 async def _passed_barrier(gateway: Gateway) -> bool:
     """Whether this node has all that was acknowledged to anybody. While the cluster's log is away that can't be told:
-    then the user is welcomed with what is here. Raises NotCurrent where it is known that this node has not all, and
-    StoreError where what is here may be long out of date."""
+    then the user is welcomed with what is here, and told so. Raises NotCurrent where it is known that this node has not
+    all, and StoreError where what is here may be long out of date."""
     try:
         await gateway.journal.barrier()
     except NotCurrent:
@@ -190,13 +190,13 @@ def shown_name(gateway: Gateway, identity: Identity) -> str:
     return "" if verdict.denied is not None else verdict.text
 
 
-def _welcome(session: Session, hello: Hello, snapshot: Snapshot) -> None:
+def _welcome(session: Session, hello: Hello, snapshot: Snapshot, *, is_current: bool) -> None:
     gateway = session.gateway
     hears = session.may_read
     events = session.open(snapshot.commit if hears else NEVER)
     gateway.live.sign_ins.pop(session, None)
     session.deadlines.begin()
-    session.outbox.reply(session.codec.encode(_frame(session, hello, snapshot)))
+    session.outbox.reply(session.codec.encode(_frame(session, hello, snapshot, incomplete=not is_current)))
     gateway.live.counts.hellos["ok"] += 1
     connection = session.connection
     log.info(
@@ -282,7 +282,7 @@ def _resume(session: Session, asked: dict[str, Position], snapshot: Snapshot) ->
             budget -= head - held
 
 
-def _frame(session: Session, hello: Hello, snapshot: Snapshot) -> replies.Welcome:
+def _frame(session: Session, hello: Hello, snapshot: Snapshot, *, incomplete: bool) -> replies.Welcome:
     gateway = session.gateway
     read = session.may_read
     for contact in snapshot.contacts:
@@ -300,4 +300,5 @@ def _frame(session: Session, hello: Hello, snapshot: Snapshot) -> replies.Welcom
         requests=snapshot.requests if read else [],
         rooms_next=snapshot.rooms[-1].room if read and snapshot.others else None,
         unreadable=list(snapshot.unreadable) if read else [],
+        incomplete=incomplete,
     )

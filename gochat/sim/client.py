@@ -312,7 +312,16 @@ class Client:
         for entry in frame["rooms"]:
             self._note_epoch(entry)
             self._evidence.looks.append(
-                Look(self.name, self.user, entry["room"], asked_at, now, entry["head"], connection=self._connection)
+                Look(
+                    self.name,
+                    self.user,
+                    entry["room"],
+                    asked_at,
+                    now,
+                    entry["head"],
+                    not frame.get("incomplete", False),
+                    self._connection,
+                )
             )
         for request in list(self._requests.values()):
             request.connection = 0

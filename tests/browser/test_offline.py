@@ -123,17 +123,19 @@ def test_a_group_that_one_was_removed_from_is_kept_no_longer(person: Someone, se
     assert ann.page.locator(".chat").count() == 0
 
 
-@pytest.mark.parametrize("told_by", ["welcome", "contacts"])
+@pytest.mark.parametrize("told_by", ["welcome", "contacts", "incomplete"])
 def test_what_was_kept_of_a_room_that_the_server_can_not_read_stays(
     person: Someone, server: Server, told_by: str
 ) -> None:
-    """It may be the only copy that is left."""
+    """It may be the only copy that is left. Nor does a node tell of all rooms that is cut off from others."""
     lists: list[str] = []
 
     def without_the_room(frame: Frame) -> Frame:
         if frame["type"] in ("welcome", "contacts"):
             lists.append(frame["type"])
             frame["contacts"] = [entry for entry in frame["contacts"] if entry.get("room") != ROOM]
+        if told_by == "incomplete" and frame["type"] == "welcome":
+            return {**frame, "incomplete": True}
         return {**frame, "unreadable": [ROOM]} if frame["type"] == told_by else frame
 
     server.say(server.token("bob"), "user:ann", "the only copy")

@@ -256,6 +256,19 @@ async def test_what_is_kept_of_rooms_that_no_list_can_name_stays(peer: Peer, tmp
         await until(lambda: sorted(each.room for each in replica.rooms() if each.seq == 4) == rooms[:3])
 
 
+async def test_rooms_that_incomplete_lists_do_not_name_are_kept(peer: Peer, tmp_path: Path) -> None:
+    """The node is cut off from the others, where the user may have come into the room."""
+    replica = opened(tmp_path / "ann.db", Began("group:new", 4, "e1"))
+    async with talking(peer, incomplete=True, rooms_next="c", replica=replica) as (chat, visit):
+        await visit.reply(await visit.expect("groups"), "groups", groups=[])
+        for seq in (1, 2):
+            await visit.send(message(seq))
+            await event(chat)
+        assert "group:new" in [room.room for room in replica.rooms()]
+    async with talking(peer, replica=replica):
+        await until(lambda: "group:new" not in [room.room for room in replica.rooms()])
+
+
 async def fact_before_the_list(chat: Chat, visit: Visit) -> None:
     """The server tells fact 41 of the room, and then in its list that the room has so many."""
     groups = await visit.expect("groups")

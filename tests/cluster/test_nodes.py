@@ -366,6 +366,22 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
+async def test_a_welcome_says_where_others_may_know_more(town: Town) -> None:
+    ann, bob = await town.peer("north", "ann"), await town.peer("south", "bob")
+    assert "incomplete" not in bob.welcome
+    await ann.ask("send", to="user:bob", body="before")
+    await bob.facts("dm:ann:bob", 1)
+    town.server.strike(faults.Unreachable(node="south"))
+    await ann.ask("send", to="user:bob", body="after")
+    late = await town.peer("south", "bob")
+    (contact,) = late.welcome["contacts"]
+    assert late.welcome["incomplete"] is True and contact["head"] == 1
+    town.server.strike(faults.Mended(node="south"))
+    assert facts_of(await late.facts("dm:ann:bob", 2)) == [(2, "after")], "it is heard as soon as the node knows"
+    assert "incomplete" not in (await town.peer("south", "bob")).welcome
+
+
+@pytest.mark.usefixtures("impatient")
 async def test_a_node_without_the_log_tells_nobody_to_forget_a_newer_one(town: Town) -> None:
     ann, bob = await town.peer("north", "ann"), await town.peer("south", "bob")
     await ann.ask("send", to="user:bob", body="hi")

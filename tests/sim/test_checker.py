@@ -405,6 +405,18 @@ def lose_what_north_had(scene: Scene) -> None:
     found.looks.pop()
 
 
+def test_a_reading_that_may_be_incomplete_need_not_show_what_others_know() -> None:
+    scene = Scene()
+    look = scene.found.looks[-1]._replace(client="bob2", head=2)
+    scene.found.looks.append(look)
+    (found,) = violations(scene.found)
+    assert found.startswith("bob2 was shown a head of 2")
+    scene.found.looks[-1] = look._replace(follows=False)
+    assert violations(scene.found) == []
+    scene.found.looks.append(look._replace(follows=False, head=1, asked_at=look.at + 1, at=look.at + 2))
+    assert len(violations(scene.found)) == 1, "but all that the reader itself was shown"
+
+
 def test_what_a_node_that_is_gone_alone_had_may_be_lost() -> None:
     scene = Scene()
     lose_what_north_had(scene)

@@ -37,6 +37,8 @@ let relations = new Map();
 let changed = new Set();
 /** Rooms that the server can't read. @type {Set<string>} */
 let unreadable = new Set();
+/** Whether rooms may be missing in the server's lists. */
+let incomplete = false;
 
 let endTimer = 0;
 /** @param {credentials.Credential} given */
@@ -74,7 +76,7 @@ export function signIn(wanted) {
     onUnreadable: (list) => list.forEach((room) => unreadable.add(room)),
     onListed: () => {
       state.relations.value = relations;
-      offline.dropUnclaimed(unreadable);
+      if (!incomplete) offline.dropUnclaimed(unreadable);
       offline.readAhead();
     },
     onFact: apply,
@@ -119,6 +121,7 @@ function welcome(frame) {
   relations = new Map();
   changed = new Set();
   unreadable = new Set();
+  incomplete = frame.incomplete ?? false;
   const before = state.rooms.value;
   const next = new Map(before);
   for (const entry of [...frame.contacts, ...frame.rooms]) {
