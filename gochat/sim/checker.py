@@ -8,7 +8,7 @@ and no other, had told them may be lost (`Evidence.gone`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from gochat.sim.evidence import Asked, Evidence, Fact, Look, Name
@@ -242,9 +242,10 @@ def _heard_before_a_reset(evidence: Evidence) -> Iterator[str]:
 
 
 def _resets_are_due(evidence: Evidence) -> Iterator[str]:
-    """A client has to start a room anew only where the log has another epoch, which only a node that is gone brings."""
+    """A client has to start a room anew only where the log has another epoch, which only a node brings that is put
+    out."""
     for reader, room, known, epoch in evidence.resets:
-        if not evidence.gone or known == epoch:
+        if not (evidence.gone or evidence.left) or known == epoch:
             yield f"{reader} was told to start {room} anew, of epoch {epoch}, where it knew {known}"
 
 
@@ -336,13 +337,24 @@ def _members_are_let_in(evidence: Evidence) -> Iterator[str]:
             for each in mine
             if each.frame.get("action") == "add" and each.succeeded and _was_known(each, asked.at)
         ]
-        if any(each.frame.get("action") == "mute" and each.at < asked.answered_at for each in mine):
+        if _may_be_muted(mine, asked):
             continue  # It holds through all comings and goings.
         ends = [each for each in mine if each.frame.get("action") in ("remove", "leave")]
         for begin in begins:
             if all(_was_known(end, begin) or end.at >= asked.answered_at for end in ends):
                 yield f"{name} was refused with {asked.reply}, though {user} was a member"
                 break
+
+
+def _may_be_muted(changes: Sequence[Asked], asked: Asked) -> bool:
+    """Whether a mute may have held while the request was carried out: one whose end was not known before."""
+    ends = [each for each in changes if each.frame.get("action") == "unmute" and each.succeeded]
+    return any(
+        mute.frame.get("action") == "mute"
+        and mute.at < asked.answered_at
+        and not any(end.at > mute.answered_at > 0 and _was_known(end, asked.at) for end in ends)
+        for mute in changes
+    )
 
 
 #: Codes of refusals that members do not meet.
@@ -367,25 +379,26 @@ def _only_authors_edit(evidence: Evidence) -> Iterator[str]:
 
 
 def _mutes_hold(evidence: Evidence) -> Iterator[str]:
-    """All that a user sends after their mute was answered is refused, until somebody asks for its end."""
+    """Nothing that a user sends after their mute was answered is recorded, until somebody asks for its end."""
     changes = [asked for asked in evidence.asked if asked.frame.get("action") in ("mute", "unmute")]
+    sends, seen = _sends(evidence), _first_seen(evidence)
     for mute in changes:
         if mute.frame["action"] != "mute" or not mute.succeeded or evidence.is_void(mute):
             continue
-        group, user = mute.frame["name"], mute.frame["user"]
+        room, user = f"group:{mute.frame['name']}", mute.frame["user"]
         ends = [
             other.at
             for other in changes
-            if (other.frame["action"], other.frame["name"], other.frame["user"]) == ("unmute", group, user)
+            if (other.frame["action"], other.frame["name"], other.frame["user"]) == ("unmute", mute.frame["name"], user)
             # As with blocks.
             and (other.answered_at > mute.at or other.reply is None)
         ]
         until = min(ends, default=float("inf"))
-        for name, asked in _sends(evidence).items():
-            if (name.room, name.sender) != (f"group:{group}", user) or not asked.succeeded:
-                continue
-            if mute.answered_at < asked.at and asked.answered_at < until:
-                yield f"{name} was sent and acked after {user} was muted"
+        for fact in evidence.history.get(room, []):
+            asked = sends.get(Name(room, user, fact.key or "")) if fact.message and fact.sender == user else None
+            seen_at = seen.get((room, fact.seq), float("inf") if ends else 0.0)
+            if asked is not None and mute.answered_at < asked.at and seen_at < until:
+                yield f"{room}:{fact.seq} was sent and recorded after {user} was muted: {fact}"
 
 
 def _blocks_hold(evidence: Evidence) -> Iterator[str]:

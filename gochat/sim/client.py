@@ -83,8 +83,8 @@ class Client:
         self.finished = False
         """Whether all steps are taken, and all requests answered."""
         self._steps = plan.steps
-        first = nodes.index(plan.node)
-        self._nodes = [*nodes[first:], *nodes[:first]]
+        self._nodes = nodes
+        self._go_to(plan.node)
         self._connect = connect
         self._token = token
         self._evidence = evidence
@@ -169,7 +169,8 @@ class Client:
                 await self._ask_for({"type": "contact", "user": user, "action": action})
             case steps.Look(room=room):
                 await self._ask_for({"type": "history", "room": room, "limit": PAGE})
-            case steps.Reconnect() if self._wire is not None:
+            case steps.Reconnect(node=node) if self._wire is not None:
+                self._go_to(node or self._nodes[0])
                 self._closing = True
                 self._wire.close()
             case steps.Pause(for_ms=for_ms) if self._wire is not None:
@@ -177,6 +178,11 @@ class Client:
                 wire.reading = trio.Event()
                 await trio.sleep(for_ms / 1000)
                 wire.reading.set()
+
+    def _go_to(self, node: str) -> None:
+        """Try this machine first from now on."""
+        first = self._nodes.index(node)
+        self._nodes = [*self._nodes[first:], *self._nodes[:first]]
 
     async def _send(self, room: str, *, keyed: bool = True) -> None:
         open_now = [request for request in self._requests.values() if request.frame["type"] == "send"]

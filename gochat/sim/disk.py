@@ -23,11 +23,12 @@ from gochat.sim.determinism import sleep_until
 from gochat.store.schema import MEMORY, set_up
 from gochat.store.setup import migrate
 from gochat.store.thread import Done
+from gochat.store.write import log_state
 
 C = TypeVar("C")
 T = TypeVar("T")
 
-#: Means of the time from a job's order to its begin, and from its end to the word of it.
+#: Means of the time from a job's order to its begin, and from its end to the word of it where nothing else is said.
 SEEK_S: Final = 0.001
 TELL_S: Final = 0.0003
 
@@ -91,6 +92,14 @@ def positions(image: bytes) -> dict[int, int]:
         return dict(connection.execute("SELECT partition, n FROM log_position"))
 
 
+def has_left(image: bytes, instance: str) -> bool:
+    """Whether this node, whose database it is, has recorded in all partitions that it counts no more."""
+    with closing(sqlite3.connect(MEMORY)) as connection:
+        connection.deserialize(image)
+        states = log_state.load(connection)
+    return bool(states) and all(state.nodes.get(instance) == "away" for state in states.values())
+
+
 @cache
 def empty_image() -> bytes:
     """The database of a new node, with an epoch that is the same for all."""
@@ -105,10 +114,11 @@ def empty_image() -> bytes:
 
 
 class Disk:
-    """Begins without power."""
+    """Begins without power. `tell_s`: the mean of the time from the end of a job to the word of it."""
 
-    def __init__(self, chance: Random) -> None:
+    def __init__(self, chance: Random, tell_s: float = TELL_S) -> None:
         self._chance = chance
+        self.tell_s = tell_s
         self._image = empty_image()
         self._power: Power | None = None
         self._drive: _Drive | None = None
@@ -298,7 +308,7 @@ class _Worker(Generic[C]):
                 job, done = self._jobs[0]
                 result = self._result(job)
                 pause_s = self._be_idle()
-                await self._disk.wait(TELL_S)
+                await self._disk.wait(self._disk.tell_s)
                 if self._jobs and self._jobs[0] == (job, done):  # Else the power failed meanwhile, and told it so.
                     self._jobs.popleft()
                     done(result)

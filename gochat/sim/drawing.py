@@ -76,7 +76,9 @@ def draw(seed: int, nodes: int = 1) -> Plan:
     )
     if nodes == 1:
         return plan
-    return draw_situation(chance, plan) if seed % EACH_SITUATION == 2 else _with_churn(chance, plan)
+    if seed % EACH_SITUATION == 2:
+        return draw_situation(chance, plan, seed // EACH_SITUATION)
+    return _with_churn(chance, plan)
 
 
 def _draw_steps(chance: Random, user: str, users: Sequence[str], groups: dict[str, list[str]]) -> list[AnyStep]:

@@ -115,6 +115,9 @@ class Evidence(msgspec.Struct):
     """The node of each connection, by reader and connection."""
     gone: set[str] = set()
     """Nodes that were given up together with what they alone had recorded."""
+    left: set[str] = set()
+    """Nodes that had stopped in order, and for which clients had to start anew all the same. Another node had all that
+    they told; if that one is `gone`, they are, too."""
     begins: dict[tuple[str, str], int] = {}
     """By reader and room: where the reader had to start anew at, the seq after which `heard` begins."""
     before_resets: list[tuple[str, str, int, Fact]] = []

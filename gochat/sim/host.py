@@ -28,7 +28,7 @@ from gochat.node import Node, running_on
 from gochat.policy import RulesInForce
 from gochat.ports.ticks import TurnQueue
 from gochat.sim.determinism import MACHINE
-from gochat.sim.disk import Disk, Power
+from gochat.sim.disk import TELL_S, Disk, Power
 from gochat.sim.network import Gone, Wire
 from gochat.sim.shared import connect
 from gochat.store.store import AT_ONCE
@@ -104,6 +104,7 @@ class Host:
         nursery: trio.Nursery,
         *,
         merge_at: int,
+        tell_s: float = TELL_S,
         server: MemoryServer | None,
         crashed: Callable[[str, BaseException], None],
     ) -> None:
@@ -112,7 +113,9 @@ class Host:
         """The node's: another one with each folder."""
         self.absent = False
         """Whether the machine is nobody's node: it has no folder, or one that nobody is to start."""
-        self.disk = Disk(chance)
+        self.has_served = False
+        """Whether the node, while it counts, has taken anything that the others may lack."""
+        self.disk = Disk(chance, tell_s)
         self.life: Life | None = None
         self.skew_ns = 0
         self._folders = 0
@@ -161,7 +164,7 @@ class Host:
         self._folders += 1
         self.instance = f"{self.name}.{self._folders}"
         self.disk.replace(image)
-        self.absent = False
+        self.absent = self.has_served = False
 
     async def inquire(self, path: str, question: bytes) -> bytes:
         """The node's answer to a question below /internal/. Raises Gone and GochatError."""
@@ -184,11 +187,16 @@ class Host:
         life = self.life
         if life is None:
             return
+        self._note_service()
         self.life, life.alive = None, False
         self.disk.power_off(keep=keep, undo=undo)
         for wire in life.wires:
             wire.sever(client_told=not silent, node_told=False)
         life.scope.cancel()
+
+    def _note_service(self) -> None:
+        journal = self.journal
+        self.has_served |= journal is not None and journal.serving.begun.is_set()
 
     async def stop(self) -> bool:
         """Stop in order. False: it did not end in time."""
@@ -226,6 +234,8 @@ class Host:
         except Exception as raised:  # noqa: BLE001 -- whatever ends a node, the world is told
             error = raised
         if life.alive:
+            self._note_service()
+            self.has_served &= error is not None or not life.stopping.is_set()
             life.alive, self.life = False, None
             self.disk.power_off(keep=True)
             for wire in life.wires:

@@ -6,7 +6,7 @@ are gone, make new ones from backups of others, and empty a server whose data ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Final
 
 import msgspec
@@ -22,7 +22,7 @@ from gochat.cluster.repair import Forked
 from gochat.cluster.serving import PUT_OUT
 from gochat.errors import GochatError
 from gochat.sim import plan as plans
-from gochat.sim.disk import empty_image, positions
+from gochat.sim.disk import empty_image, has_left, positions
 from gochat.sim.evidence import Evidence
 from gochat.sim.host import Host
 from gochat.sim.network import Gone
@@ -71,6 +71,8 @@ class Operators:
         """Those of them whose answer is waited for."""
         self._out: set[str] = set()
         """Those that were put out."""
+        self._left: set[str] = set()
+        """Those that stopped in order, and counted no more."""
         self._rolled_back: set[str] = set()
         self._too_old_since: float | None = None
         self._epochs: set[str] = set()
@@ -86,8 +88,10 @@ class Operators:
         """Whether it is no fault of the node's that it says so."""
         if isinstance(error, RolledBack):
             return host.instance in self._rolled_back
-        gone = host.instance in (self._out | self._asked | self._unwanted) or bool(self._evidence.gone)
-        return isinstance(error, Forked) and (self._gaps or gone)
+        evidence = self._evidence
+        gone = host.instance in (self._out | self._asked | self._unwanted) or bool(evidence.gone or evidence.left)
+        # A node that is about to come has recorded what the others may lose: they do not know yet that it counts.
+        return isinstance(error, Forked) and (self._gaps or gone or not host.has_served)
 
     def expect_gaps(self) -> None:
         """The log may drop what a node still needs."""
@@ -158,6 +162,8 @@ class Operators:
         host.absent = True
         await host.stop()
         host.kill(keep=True, silent=True)
+        if has_left(host.disk.image, host.instance):
+            self._left.add(host.instance)
         if back_ms is not None:
             await trio.sleep(back_ms / 1000)
             await self._join(host)
@@ -288,9 +294,17 @@ class Operators:
             self._look_at_epoch()
             if answer is not None:
                 if answer.new_epoch:
-                    self._evidence.gone.add(instance)
+                    self._give_up({instance})
                 self._is_out(instance)
                 return
+
+    def _give_up(self, instances: Set[str]) -> None:
+        """Clients start anew, and the nodes' answer is not waited for any more."""
+        evidence = self._evidence
+        evidence.left |= instances & self._left
+        evidence.gone |= instances - self._left
+        if evidence.gone:
+            evidence.gone |= evidence.left
 
     def _is_out(self, instance: str) -> None:
         self._asked.discard(instance)
@@ -308,7 +322,7 @@ class Operators:
         """With another epoch clients start anew: what those that were asked for had told may be lost."""
         epochs = {host.journal.epoch for host in self._serving()}  # type: ignore[union-attr]
         if self._epochs and epochs - self._epochs:
-            self._evidence.gone |= self._asked
+            self._give_up(self._asked)
         self._epochs |= epochs
 
     def _see_to_those_put_out(self) -> None:

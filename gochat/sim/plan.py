@@ -55,15 +55,21 @@ class Guess(Step, frozen=True, kw_only=True):
     room: str
 
 
+GroupChange: TypeAlias = Literal["add", "remove", "leave", "mute", "unmute"]
+
+
 class Group(Step, frozen=True, kw_only=True):
     group: str
-    action: Literal["add", "remove", "leave", "mute", "unmute"]
+    action: GroupChange
     user: str
+
+
+ContactChange: TypeAlias = Literal["block", "unblock"]
 
 
 class Contact(Step, frozen=True, kw_only=True):
     user: str
-    action: Literal["block", "unblock"]
+    action: ContactChange
 
 
 class Look(Step, frozen=True, kw_only=True):
@@ -74,6 +80,9 @@ class Look(Step, frozen=True, kw_only=True):
 
 class Reconnect(Step, frozen=True, kw_only=True):
     """Closes its connection and makes another one."""
+
+    node: str = ""
+    """The machine that it tries first; empty: the one that it is connected to."""
 
 
 class Pause(Step, frozen=True, kw_only=True):
@@ -214,6 +223,12 @@ class Plan(msgspec.Struct, frozen=True):
     outbox_bytes: int = 1 << 20
     spares: list[str] = []
     """Machines that are none of the cluster's, until they join it."""
+    linger_ms: int = 0
+    """How long things go on after the last fault has come, before all faults end."""
+    idle_ms: int = 0
+    """After how long without a turn rooms and users are dropped from a node's memory; 0: never in a run."""
+    tell_ms: float = 0.0
+    """The mean of the time from the end of a job of a disk to the word of it; 0: the usual."""
     window: int = 0
     """Entries that each partition of a cluster's log keeps, and each node of it, once all have them; 0: as many as the
     product keeps, more than a run has."""

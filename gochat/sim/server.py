@@ -7,6 +7,7 @@ from random import Random
 from types import ModuleType
 from typing import Final
 
+from gochat import housekeeping
 from gochat.cluster import faults, registry, repair
 from gochat.cluster.faults import AnyFault
 from gochat.cluster.memory_server import MemoryServer
@@ -53,13 +54,14 @@ def end(server: MemoryServer, nodes: Sequence[str]) -> None:
     server.strike(faults.OldGone())
 
 
-def keeping(window: int) -> Mapping[ModuleType, Mapping[str, object]]:
+def keeping(window: int, idle_ms: int) -> Mapping[ModuleType, Mapping[str, object]]:
     """The settings, by module and name, with which the log and the nodes keep so many entries a partition, and four
-    times as many of those that a node which counts has not recorded; 0: what the product keeps."""
-    if not window:
-        return {repair: _REPAIR}
-    return {
-        repair: _REPAIR,
-        registry: {"TRIM_S": 0.5, "KEEP": window, "KEEP_S": 1.0, "CAP": 4 * window},
-        log_state: {"KEPT": window},
-    }
+    times as many of those that a node which counts has not recorded, and with which nodes look as often for rooms that
+    have been idle for so long; 0: as the product does."""
+    found: dict[ModuleType, Mapping[str, object]] = {repair: _REPAIR}
+    if window:
+        found[registry] = {"TRIM_S": 0.5, "KEEP": window, "KEEP_S": 1.0, "CAP": 4 * window}
+        found[log_state] = {"KEPT": window}
+    if idle_ms:
+        found[housekeeping] = {"SWEEP_S": idle_ms / 1000}
+    return found

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from gochat.auth import tokens as auth
 from gochat.auth.claims import DEFAULT_SCOPES
 from gochat.cluster.memory_server import MemoryServer
-from gochat.config import Auth, Http, Limits, Node, Policy, Session, Settings
+from gochat.config import Auth, Http, Limits, Node, Policy, Rooms, Session, Settings
 from gochat.errors import StoreError
 from gochat.listening import TRANSPORTS
 from gochat.policy import RulesInForce
@@ -25,7 +25,7 @@ from gochat.sim import plan as plans
 from gochat.sim.checker import has_heard_all, violations
 from gochat.sim.client import PAGE, Client, Conversation, fact_of
 from gochat.sim.determinism import BEGIN_NS, listening_to_logs, now_s, one_run, run_jumping, steady_ms
-from gochat.sim.disk import empty_image
+from gochat.sim.disk import TELL_S, empty_image
 from gochat.sim.evidence import Evidence, Fact, Name
 from gochat.sim.host import Host
 from gochat.sim.network import Gone, Wire
@@ -66,7 +66,7 @@ def play(plan: Plan) -> Outcome:
     # Made once in a process, and made here: they would draw from the first run's chance, and from no other's.
     _rules()
     empty_image()
-    with one_run(plan.seed, keeping(plan.window)):
+    with one_run(plan.seed, keeping(plan.window, plan.idle_ms)):
         world = _World(plan)
         with listening_to_logs(world.logged):
             run_jumping(world.run)
@@ -82,6 +82,7 @@ def make_settings(name: str, plan: Plan) -> Settings:
         limits=Limits(messages_per_s=0.0, outbox_bytes=plan.outbox_bytes),
         policy=Policy(strangers="allow", word_action="off", links="allow", add_budget=0),
         session=Session(heartbeat_s=10.0, slow_s=10.0),
+        rooms=Rooms(idle_s=plan.idle_ms / 1000) if plan.idle_ms else Rooms(),
     )
     for row in TRANSPORTS:  # Nothing listens at an address.
         section, _, field = row.setting.partition(".")
@@ -137,6 +138,7 @@ class _World:
             began = trio.current_time()
             for trouble in self._plan.troubles:
                 troubles.start_soon(self._befall, trouble, began)
+        await trio.sleep(self._plan.linger_ms / 1000)
         self._heal()
         await self._come_right()
 
@@ -152,6 +154,7 @@ class _World:
                 Random(f"{plan.seed} {name}"),
                 nursery,
                 merge_at=plan.merge_at,
+                tell_s=plan.tell_ms / 1000 or TELL_S,
                 server=self._server,
                 crashed=self._crashed,
             )
@@ -278,11 +281,9 @@ class _World:
     async def _come_right(self) -> None:
         """Everything that was asked for is answered, and everybody knows everything."""
         with trio.move_on_after(HEALING_S) as patience:
-            operators = self._operators
-            if operators is not None:
-                await _until(lambda: operators.idle)
+            await _until(self._is_in_order)
             await _until(lambda: all(client.finished for client in self._clients.values()))
-            await _until(lambda: not any(map(_pending, self._hosts.values())))
+            await _until(lambda: self._is_in_order() and not any(map(_pending, self._hosts.values())))
             async with trio.open_nursery() as nursery:
                 for client in self._clients.values():
                     nursery.start_soon(client.look_again)
@@ -294,6 +295,11 @@ class _World:
             if asked.kind == "send" and "key" in asked.frame and not asked.succeeded:
                 self.evidence.given_up.add(Name(asked.frame["to"], asked.user, asked.frame["key"]))
 
+    def _is_in_order(self) -> bool:
+        """Whether all nodes are what they are to be, and take messages."""
+        operators = self._operators
+        return (operators is None or operators.idle) and all(map(_takes_messages, self._hosts.values()))
+
     def _tell_stuck(self) -> None:
         if self._operators is not None and not self._operators.idle:
             self.problems.append(f"the cluster's nodes are not in order, {HEALING_S:.0f} s after all faults")
@@ -303,6 +309,8 @@ class _World:
                 self.problems.append(
                     f"{_pending(host)} entries of {host.name} are not in the log, and nobody sends them"
                 )
+            if not _takes_messages(host):
+                self.problems.append(f"{host.name} takes no messages, {HEALING_S:.0f} s after all faults: {waits}")
             self.note(host.name, f"is {'there' if host.serves else 'not there'}: {waits}".encode())
         for client in self._clients.values():
             if client.waits_for():
@@ -336,6 +344,11 @@ class _World:
 
 def _pending(host: Host) -> int:
     return 0 if host.journal is None else host.journal.pending
+
+
+def _takes_messages(host: Host) -> bool:
+    """True of a machine that is nobody's node, too."""
+    return host.absent or (host.serves and (host.journal is None or host.journal.problem is None))
 
 
 async def _until(holds: Callable[[], bool]) -> None:

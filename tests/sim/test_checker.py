@@ -323,6 +323,14 @@ def write_when_muted(scene: Scene) -> None:
     scene.found.asked.append(mute)
 
 
+def refuse_after_a_mute(scene: Scene) -> None:
+    for action, at in (("mute", 0.01), ("unmute", 0.03)):
+        asked = Asked("bob", "bob", {"type": "group", "name": "oak", "action": action, "user": "ann"}, at)
+        asked.reply, asked.answered_at = {"type": "ok"}, at + 0.01
+        scene.found.asked.append(asked)
+    refuse_a_member(scene)
+
+
 def refuse_a_member(scene: Scene) -> None:
     name = Name(OAK, "ann", "k-new")
     scene.found.sent[name] = "new"
@@ -344,6 +352,7 @@ def start_anew_without_need(scene: Scene) -> None:
         (ack_without_a_key_elsewhere, "'once' was acked at 3"),
         (write_when_muted, "after bob was muted"),
         (refuse_a_member, "though ann was a member"),
+        (refuse_after_a_mute, "though ann was a member"),
         (start_anew_without_need, "was told to start group:oak anew"),
         (write_after_the_removal, "bob is no member"),
         (hear_after_the_removal, "bob was removed at group:oak:5 and heard"),
@@ -425,6 +434,13 @@ def test_what_a_node_that_is_gone_alone_had_may_be_lost() -> None:
     assert lost(scene.found) == set()
 
 
+def test_clients_may_start_anew_after_a_node_that_went_in_order() -> None:
+    scene = Scene()
+    scene.found.left = {"north"}
+    scene.found.resets.append(("ann", OAK, "e1", "e2"))
+    assert violations(scene.found) == []
+
+
 def acked_by_another(found: Evidence) -> None:
     found.served["bob", 1] = "south"
 
@@ -437,10 +453,15 @@ def no_new_epoch(found: Evidence) -> None:
     found.resets.append(("ann", OAK, "e2", "e2"))
 
 
+def gone_in_order(found: Evidence) -> None:
+    found.gone, found.left = set(), {"north"}
+
+
 @pytest.mark.parametrize(
     ("plant", "seen"),
     [
         (acked_by_another, "acked and lost"),
+        (gone_in_order, "acked and lost"),
         (heard_by_another, "before a reset"),
         (no_new_epoch, "was told to start group:oak anew"),
     ],

@@ -24,10 +24,21 @@ FOUND_BY: Final[dict[str, tuple[int, ...]]] = {
     "members raise no guard": (9,),
     "what was deleted is edited": (139,),
     "nobody waits for the log": (6,),
-    "repeats count": (68,),
-    "an edit's message moves": (50,),
+    "repeats count": (8,),
+    "an edit's message moves": (41,),
     "clients keep what is lost": (15,),
     "a new epoch is not told": (15,),
+    "mutes raise no guard": (110,),
+    "answers never grow old": (101,),
+    "a new term sends nothing again": (122,),
+    "nobody looks for a fork": (59,),
+    "refusals are not decided again": (26,),
+    "a node serves before others know": (89,),
+    "what is unknown is not sent again": (191,),
+    "an old primary is not left": (176,),
+    "a lost stream begins anew": (20,),
+    "a node goes with what it alone has": (50,),
+    "a folder that was rolled back is believed": (15,),
 }
 #: Bugs that make clients ask in vain until the run gives up, which takes seconds.
 SLOW: Final = frozenset({"a repeat that is not recognised"})
