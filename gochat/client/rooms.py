@@ -86,12 +86,12 @@ class Rooms:
     def _welcomed(self, welcome: replies.Welcome) -> None:
         # `welcome` holds the latest private rooms only: the others that are known here stay.
         told: list[Entry] = [*welcome.contacts, *welcome.rooms]
-        # Rooms that the server can't read now stay as they were.
+        # Rooms that the server can't read now stay as they were, as do those that the node may not know of yet.
         self.unreadable = welcome.unreadable
         kept = [
             entry
             for entry in self._entries.values()
-            if isinstance(entry, ContactEntry) or entry.room in welcome.unreadable
+            if isinstance(entry, ContactEntry) or welcome.incomplete or entry.room in welcome.unreadable
         ]
         before, self._entries = self._entries, {entry.room: entry for entry in [*kept, *told]}
         self._left_out = {room: entry for room, entry in before.items() if room not in self._entries}

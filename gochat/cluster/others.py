@@ -16,8 +16,11 @@ from gochat.errors import GochatError
 
 log = logging.getLogger(__name__)
 
-#: A node that did not answer is not asked again for so long: whatever users do, few connections wait for it.
+#: A node that did not answer is not asked again for so long.
 REST_S: Final = 3.0
+#: A node is asked so many questions at once; others wait for their turn. So users who ask a node that answers nothing
+#: leave connections for the questions to other nodes (peers.py).
+AT_ONCE: Final = 8
 
 T = TypeVar("T")
 
@@ -30,6 +33,8 @@ class OtherNodes:
         self._query = query
         self._resting: dict[str, float] = {}
         """Until when a node is left alone, by instance, on trio's clock."""
+        self._turns: dict[str, trio.CapacityLimiter] = {}
+        """By instance."""
 
     async def ask_all(
         self,
@@ -44,9 +49,14 @@ class OtherNodes:
         silent: set[str] = set()
 
         async def ask_one(instance: str, name: str, url: str) -> None:
+            turns = self._turns.setdefault(instance, trio.CapacityLimiter(AT_ONCE))
             try:
                 with trio.fail_after(within_s):
-                    answer = decode(await self._query(url, path, question))
+                    async with turns:
+                        if self._rests(instance):
+                            silent.add(name)
+                            return
+                        answer = decode(await self._query(url, path, question))
             except (GochatError, msgspec.MsgspecError, trio.TooSlowError) as error:
                 log.warning("node %s does not answer %s: %s", name, path, str(error) or f"not within {within_s:g} s")
                 silent.add(name)
@@ -58,8 +68,12 @@ class OtherNodes:
 
         async with trio.open_nursery() as nursery:
             for instance, name, url in self._registry.others:
-                if self._resting.get(instance, 0.0) > trio.current_time():
+                if self._rests(instance):
                     silent.add(name)
                 else:
                     nursery.start_soon(partial(ask_one, instance, name, url))
         return answers, sorted(silent)
+
+    def _rests(self, instance: str) -> bool:
+        """Whether the node was silent a moment ago."""
+        return self._resting.get(instance, 0.0) > trio.current_time()

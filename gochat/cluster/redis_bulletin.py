@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
@@ -14,6 +15,8 @@ from gochat.cluster.ports import BEAT_LIFE_S, Member, Subscription
 _SILENCE_S: Final = 5.0
 #: Messages that are handed over at once.
 _MOST_AT_ONCE: Final = 1_000
+#: The form of an instance's name, which stands in logs and terminals.
+_INSTANCE: Final = re.compile(rb"[0-9A-Za-z_-]{1,64}")
 
 
 class RedisBulletin:
@@ -125,6 +128,8 @@ def _milliseconds(reply: list[bytes]) -> int:
 
 def _member(instance: bytes, value: bytes, now_ms: int) -> Member | None:
     """None: no node wrote this."""
+    if _INSTANCE.fullmatch(instance) is None:
+        return None
     try:
         boot, at_ms, info = value.split(b" ", 2)
         return Member(instance.decode(), boot.decode(), abs(now_ms - int(at_ms)), info)

@@ -184,6 +184,14 @@ def test_a_new_welcome_counts_and_keeps_private_rooms_that_it_does_not_hold() ->
     assert known.groups == [], "a welcome names all groups"
 
 
+def test_a_group_stays_where_the_node_can_not_know_of_all() -> None:
+    known = rooms()
+    known.take(Online(welcome(incomplete=True)))
+    assert TEA in known
+    known.take(Online(welcome()))
+    assert TEA not in known
+
+
 def test_a_group_that_the_lists_can_not_read_stays_with_what_was_known() -> None:
     known = rooms()
     known.take(Online(welcome(rooms_next="cursor")))

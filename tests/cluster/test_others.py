@@ -6,14 +6,17 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from gochat.client import connect
-from gochat.cluster.others import REST_S
+from gochat.cluster.others import AT_ONCE, REST_S, OtherNodes
 from gochat.cluster.peers import PeerAway, Peers
+from gochat.cluster.registry import NodeRegistry
 from gochat.cluster.signing import Signer
 from gochat.errors import REVOKED
 from gochat.node import Node, running
@@ -154,3 +157,33 @@ async def test_the_first_node_that_has_it_is_enough_and_none_but_nodes_may_ask(
         with pytest.raises(PeerAway, match=r"503.*not a question"):
             await town.peers.ask(url, path, b"7")
     await stranger.aclose()
+
+
+async def test_a_node_that_answers_nothing_takes_only_so_many_connections(autojump_clock: MockClock) -> None:
+    registry = cast(NodeRegistry, SimpleNamespace(others=[("1", "mute", "mute"), ("2", "quick", "quick")]))
+    waiting = most = 0
+
+    async def query(url: str, path: str, question: bytes) -> bytes:
+        nonlocal waiting, most
+        if url == "quick":
+            return b"here"
+        waiting += 1
+        most = max(most, waiting)
+        try:
+            await trio.sleep_forever()
+        finally:
+            waiting -= 1
+
+    others = OtherNodes(registry, query)
+    found: list[tuple[list[str], list[str]]] = []
+
+    async def ask() -> None:
+        found.append(await others.ask_all("/internal/devices", b"", bytes.decode, within_s=1.0))
+
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for _ in range(3 * AT_ONCE):
+            nursery.start_soon(ask)
+    assert found == [(["here"], ["mute"])] * (3 * AT_ONCE)
+    assert most == AT_ONCE
+    assert trio.current_time() - began == pytest.approx(1.0), "those who waited for their turn waited no longer"

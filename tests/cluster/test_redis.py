@@ -332,6 +332,7 @@ async def test_a_fence_that_no_node_wrote_is_none_and_is_mended(redis: RealServe
 async def test_signs_of_life_that_no_node_gave_are_passed_over(redis: RealServer) -> None:
     bulletin = RedisBulletin("c", connector(redis.url))
     await bulletin.beat("i", "b", b"info")
+    redis.command("HSET", "gc:{c}:nodes", b"\x1b[2J", b"b 1 i")
     for instance, value in ((b"x", b""), (b"y", b"boot then info"), (b"\xff", b"b 1 i"), (b"z", b"\xff 1 i")):
         redis.command("HSET", "gc:{c}:nodes", instance, value)
     assert [member.instance for member in await bulletin.members()] == ["i"]

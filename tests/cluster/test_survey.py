@@ -36,6 +36,12 @@ def test_a_node_is_told_with_how_far_it_is() -> None:
     assert (unread.name, unread.missing, unread.alive) == ("?", None, False)
 
 
+def test_nothing_that_stands_on_the_server_moves_the_cursor_of_a_terminal() -> None:
+    node = survey._node(member("one"), ENDS, CODEC)
+    told = "\n".join(lines(surveyed(node)._replace(cluster="c\x1b[2J")))
+    assert "(c\\x1b[2J)" in told and "\x1b" not in told
+
+
 def test_nodes_with_other_rules_are_named() -> None:
     nodes = [
         survey._node(member(name, rules=rules), ENDS, CODEC) for name, rules in (("a", "r"), ("b", "r"), ("c", "s"))

@@ -11,6 +11,7 @@ import click
 from gochat.commands import EXIT_FAILED, EXIT_OK
 from gochat.commands.cluster.options import cluster_option, require_url
 from gochat.commands.options import config_option, data_option, load_settings
+from gochat.log import inert
 
 if TYPE_CHECKING:
     from gochat.commands.cluster.survey import Survey
@@ -66,7 +67,7 @@ def lines(found: Survey) -> list[str]:
     width = max((len(node.name) for node in found.nodes), default=0)
     for node in found.nodes:
         told.append(f"{node.name:<{width}}  {node.instance}  {node.url or '-'}  {_state(node)}")
-    return told
+    return [inert(line) for line in told]  # The server may be written to by others.
 
 
 def _state(node: Any) -> str:
