@@ -41,6 +41,8 @@ class Barriers:
         self._next = _Look()
         self._wanted = trio.Event()
         self._failing_since: float | None = None
+        self.not_current_at = float("-inf")
+        """When somebody was last refused because this node is behind; on trio's clock."""
 
     @property
     def is_away(self) -> bool:
@@ -62,6 +64,7 @@ class Barriers:
                 self._counts.barrier_seconds.observe(trio.current_time() - began)
                 return
         if look.done.is_set():
+            self.not_current_at = trio.current_time()
             raise NotCurrent("this node has not recorded yet what others acknowledged")
         raise StoreError("the cluster's log can't be asked now")
 

@@ -42,6 +42,7 @@ class Serving:
         """Why this node's history is the one that is wrong."""
         self._current_at = float("-inf")
         """When the node last had all that the log had; on trio's clock."""
+        self._begun_at = float("-inf")
         self.begun = trio.Event()
 
     @property
@@ -61,9 +62,15 @@ class Serving:
 
     @property
     def lag(self) -> str | None:
-        """Why new clients should go to other nodes; this one serves those that come all the same."""
-        if self._problem is None and trio.current_time() - self._current_at > LAG_S:
+        """Why new clients should go to other nodes: this one may refuse them, as it does where it knows that it is
+        behind, be it in a single partition."""
+        if self._problem is not None:
+            return None
+        now = trio.current_time()
+        if now - self._current_at > LAG_S:
             return f"the node has not had all of the cluster's log for {LAG_S:.0f} s"
+        if self._barriers.not_current_at > max(self._begun_at, now - LAG_S):
+            return "the node is behind the cluster's log: it has just refused clients for that"
         return None
 
     @property
@@ -82,6 +89,7 @@ class Serving:
 
     def begin(self) -> None:
         self._problem, self._current_at = None, trio.current_time()
+        self._begun_at = self._current_at
         self.begun.set()
 
     def fail(self, problem: str) -> None:

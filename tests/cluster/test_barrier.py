@@ -15,6 +15,7 @@ from gochat.cluster.barrier import WAIT_S
 from gochat.cluster.memory import MemoryLog
 from gochat.cluster.memory_server import MemoryServer
 from gochat.cluster.ports import Element, Position
+from gochat.cluster.serving import LAG_S
 from gochat.errors import NotCurrent, StoreError
 from gochat.node import Node, running
 from tests.appending import append_to
@@ -60,6 +61,7 @@ async def test_it_is_known_whether_this_node_is_behind_or_the_log_is_away(autoju
         with pytest.raises(NotCurrent):
             await journal.barrier([DM])
         assert trio.current_time() - began == pytest.approx(WAIT_S, abs=0.1)
+        assert journal.serving.lag is not None, "clients that it refuses are better sent to another node"
         server.strike(faults.Unreachable(node="south"))
         with pytest.raises(StoreError) as away:
             await journal.barrier([DM])
@@ -68,6 +70,8 @@ async def test_it_is_known_whether_this_node_is_behind_or_the_log_is_away(autoju
         log.goes.set()
         await trio.sleep(1)
         await journal.barrier([DM])
+        await trio.sleep(LAG_S)
+        assert journal.serving.lag is None
 
 
 async def test_users_are_sent_elsewhere_and_are_shown_nothing_old(
