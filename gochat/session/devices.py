@@ -27,6 +27,8 @@ ENDED: Final = "you signed this device out from another one"
 LIST_S: Final = 1.0
 #: A node that ends a session has the revocation recorded before it answers.
 SIGN_OUT_S: Final = 5.0
+#: To ask all other nodes counts as so many reads of the user's: each of them is a request over HTTP.
+ASKED: Final = 10
 
 Q = TypeVar("Q")
 
@@ -57,9 +59,10 @@ class SignedOut(msgspec.Struct, frozen=True):
 
 async def own_devices(gateway: Gateway, user: str, current: object = None) -> replies.Devices:
     """The user's live sessions, the oldest first; `current` is the one that asks. Nodes that do not answer at once are
-    named, and no error."""
+    named, and no error. Raises Full."""
     devices, missing = _devices_here(gateway, user, current), list[str]()
     if gateway.others is not None:
+        gateway.users.at(user).quota.read(ASKED)
         question = msgspec.json.encode(DevicesOf(user))
         decode = partial(msgspec.json.decode, type=list[Device])
         there, missing = await gateway.others.ask_all("/internal/devices", question, decode, within_s=LIST_S)
@@ -78,6 +81,7 @@ async def sign_out(
     wanted = SignOutOf(who.user, request.handle, who.token_id)
     done, silent = await _sign_out_here(gateway, wanted), list[str]()
     if done.state is None and gateway.others is not None:
+        gateway.users.at(who.user).quota.read(ASKED)
         answers, silent = await gateway.others.ask_all(
             "/internal/sign_out",
             msgspec.json.encode(wanted),

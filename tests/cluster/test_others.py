@@ -13,6 +13,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from gochat.actors.quota import Quota
 from gochat.client import connect
 from gochat.cluster.others import AT_ONCE, REST_S, OtherNodes
 from gochat.cluster.peers import PeerAway, Peers
@@ -21,6 +22,7 @@ from gochat.cluster.signing import Signer
 from gochat.errors import REVOKED
 from gochat.node import Node, running
 from gochat.session import devices
+from gochat.session.devices import ASKED
 from tests.cluster.joining import SECRET, new_log, shared, until
 from tests.e2e.conftest import make_settings
 from tests.e2e.peer import Peer, WsPeer
@@ -157,6 +159,19 @@ async def test_the_first_node_that_has_it_is_enough_and_none_but_nodes_may_ask(
         with pytest.raises(PeerAway, match=r"503.*not a question"):
             await town.peers.ask(url, path, b"7")
     await stranger.aclose()
+
+
+async def test_to_ask_all_nodes_counts_as_several_reads(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    phone = await town.peer("north", "bob", "phone")
+    reads: list[int] = []
+    monkeypatch.setattr(Quota, "read", lambda quota, times=1: reads.append(times))
+    await phone.ask("devices")
+    await phone.ask("sign_out", handle="none")
+    assert reads == [1, ASKED, 1, ASKED]
+    rest = Rest(town.nodes["west"], issue(town.nodes["west"], "bob"))
+    await rest.get("/v1/devices")
+    assert reads[4:] == [ASKED], "REST counts its reads apart, but for this"
+    await rest.aclose()
 
 
 async def test_a_node_that_answers_nothing_takes_only_so_many_connections(autojump_clock: MockClock) -> None:
