@@ -360,33 +360,36 @@ async def test_a_connection_that_was_open_when_the_epoch_changed_is_told_of_the_
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A log that does not answer is soon given up."""
-    monkeypatch.setattr("gochat.cluster.barrier.WAIT_S", 0.2)
+def wait_for_log(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Sets for how many seconds a log that does not answer is waited for; to be short only while none does."""
+    return lambda wait_s: monkeypatch.setattr("gochat.cluster.barrier.WAIT_S", wait_s)
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_welcome_says_where_others_may_know_more(town: Town) -> None:
+async def test_a_welcome_says_where_others_may_know_more(town: Town, wait_for_log: Callable[[float], None]) -> None:
     ann, bob = await town.peer("north", "ann"), await town.peer("south", "bob")
     assert "incomplete" not in bob.welcome
     await ann.ask("send", to="user:bob", body="before")
     await bob.facts("dm:ann:bob", 1)
     town.server.strike(faults.Unreachable(node="south"))
+    wait_for_log(0.2)
     await ann.ask("send", to="user:bob", body="after")
     late = await town.peer("south", "bob")
     (contact,) = late.welcome["contacts"]
     assert late.welcome["incomplete"] is True and contact["head"] == 1
+    wait_for_log(60.0)
     town.server.strike(faults.Mended(node="south"))
     assert facts_of(await late.facts("dm:ann:bob", 2)) == [(2, "after")], "it is heard as soon as the node knows"
     assert "incomplete" not in (await town.peer("south", "bob")).welcome
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_node_without_the_log_tells_nobody_to_forget_a_newer_one(town: Town) -> None:
+async def test_a_node_without_the_log_tells_nobody_to_forget_a_newer_one(
+    town: Town, wait_for_log: Callable[[float], None]
+) -> None:
     ann, bob = await town.peer("north", "ann"), await town.peer("south", "bob")
     await ann.ask("send", to="user:bob", body="hi")
     await bob.facts("dm:ann:bob", 1)
     town.server.strike(faults.Unreachable(node="south"))
+    wait_for_log(0.2)
     north, south = (town.nodes[name].gateway.journal for name in ("north", "south"))
     await north.forget("west", lacking=True)  # type: ignore[attr-defined]
     assert north.epoch != south.epoch
@@ -400,14 +403,16 @@ async def test_a_node_without_the_log_tells_nobody_to_forget_a_newer_one(town: T
     assert await bob.closed() == 4000
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_node_without_the_log_sends_nobody_out_of_a_room(town: Town) -> None:
+async def test_a_node_without_the_log_sends_nobody_out_of_a_room(
+    town: Town, wait_for_log: Callable[[float], None]
+) -> None:
     ann, bob = await town.peer("north", "ann"), await town.peer("south", "bob")
     for name in ("old", "tea"):
         await ann.ask("group", name=name, action="create", users=["bob"])
     await ann.ask("group", name="tea", action="remove", users=["bob"])
     await bob.facts("group:tea", 3)
     town.server.strike(faults.Unreachable(node="south"))
+    wait_for_log(0.2)
     await ann.ask("group", name="new", action="create", users=["bob"])
     await ann.ask("group", name="tea", action="add", users=["bob"])
     for room, seq in (("group:new", 2), ("group:tea", 4)):
