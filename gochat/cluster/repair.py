@@ -158,14 +158,15 @@ class Repair:
                 try:
                     fences = await self._log.fences(partitions)
                     broken = [p for p in partitions if not is_in_order(fences, p)]
-                    await self._keep_to({partition: fences.servers[partition] for partition in broken})
-                    await self._pause(frozenset(broken))
-                    if not broken:
+                    todo = [*broken, *self._unread(fences)]
+                    await self._keep_to({partition: fences.servers[partition] for partition in todo})
+                    await self._pause(frozenset(todo))
+                    if not todo:
                         await self._ring.keep_answers({})
                         return fences.by_partition
-                    ends = await self._log.ends(broken)
+                    ends = await self._log.ends(todo)
                     self._unreadable.clear()
-                    moved = [await self._step_or_wait(partition, ends.get(partition)) for partition in broken]
+                    moved = [await self._step_or_wait(partition, ends.get(partition)) for partition in todo]
                     self._tell_problem(ends)
                     if not any(moved):
                         await trio.sleep(LOOK_S)
@@ -206,6 +207,15 @@ class Repair:
         server was stopped meanwhile."""
         now = trio.current_time()
         return [partition for partition, at in self._answered_at.items() if now - at <= FAITHFUL_S]
+
+    def _unread(self, fences: Fences) -> list[int]:
+        """The partitions for which this node answered and whose seal it has not recorded. Without that it would take
+        the primary before this one for the log, if that one lived on and were named again: its fence is in order."""
+        return [
+            partition
+            for partition in self._answered_at
+            if is_in_order(fences, partition) and self._ring.end(partition).term < fences.by_partition[partition].term
+        ]
 
     async def _step_or_wait(self, partition: int, there: Position | None) -> bool:
         """A step, unless this node's own entries can't be read now: the other partitions do not wait for that."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -12,36 +11,17 @@ from trio.testing import MockClock
 
 from gochat.cluster import faults
 from gochat.cluster.barrier import WAIT_S
-from gochat.cluster.memory import MemoryLog
-from gochat.cluster.memory_server import MemoryServer
-from gochat.cluster.ports import Element, Position
 from gochat.cluster.serving import LAG_S
 from gochat.errors import NotCurrent, StoreError
 from gochat.node import Node, running
 from tests.appending import append_to
+from tests.cluster.held_back import HeldBack
 from tests.cluster.joining import SECRET, caught_up, inline, joined, joined_store, new_log, shared
 from tests.contracts.journal import DM, message
 from tests.e2e.conftest import make_settings
 from tests.e2e.peer import Peer
 from tests.http.rest.client import Rest
 from tests.tokens import issue
-
-
-class HeldBack(MemoryLog):
-    """A log whose ends are told while its entries do not come: to the node it is as if its own disk stood still."""
-
-    def __init__(self, server: MemoryServer, node: str) -> None:
-        super().__init__(server, node)
-        self.goes = trio.Event()
-        self.goes.set()
-
-    def hold(self) -> None:
-        self.goes = trio.Event()
-
-    async def read(self, after: Mapping[int, Position], limit: int, *, wait: bool = True) -> dict[int, list[Element]]:
-        found = await super().read(after, limit, wait=wait)
-        await self.goes.wait()
-        return found
 
 
 async def test_it_is_known_whether_this_node_is_behind_or_the_log_is_away(autojump_clock: MockClock) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import trio
 from trio.testing import MockClock
 
 from gochat.cluster import faults
 from gochat.cluster.entry import partition_of
 from gochat.cluster.journal import joined
 from gochat.cluster.memory import MemoryLog
+from gochat.cluster.memory_server import MemoryServer
 from gochat.errors import StoreError
 from gochat.ports.journal import Committed
 from tests.appending import append_to
-from tests.cluster.joining import caught_up, inline, new_log, shared, until
+from tests.cluster.held_back import HeldBack
+from tests.cluster.joining import caught_up, inline, joined_store, journal_of, new_log, shared, until
 from tests.contracts.journal import DM, message
 
 OTHER_DM = "dm:carol:dave"
@@ -53,3 +56,37 @@ async def test_the_node_tells_why_and_goes_on_with_the_other_partitions(autojump
             replica.partitions.clear()
             await until(lambda: journal.problem is None)
             assert isinstance(await append_to(journal, await journal.load(DM), [message(DM, 2)]), Committed)
+
+
+async def test_a_node_that_answered_goes_to_no_primary_before_it_has_the_seal(autojump_clock: MockClock) -> None:
+    """Its own reading stands still meanwhile. The old primary lives on, and is named again: its fence is in order."""
+    server = await new_log()
+    log = HeldBack(server, "south")
+    async with (
+        joined_store(server, "north", inline()) as (north, _),
+        inline() as store,
+        joined(store.replica, shared(server, "south")._replace(log=log)) as south,
+    ):
+        south.listen(lambda batch: None)
+        await caught_up(south)
+        await append_to(south, await south.load(DM), [message(DM, 1)])
+        await north.journal.barrier()
+        log.hold()
+        move_on(server, faults.TwoPrimaries(entries=0))
+        await until(lambda: journal_of(north).problem is None and south.problem is None)
+        assert isinstance(await append_to(north.journal, await north.journal.load(DM), [message(DM, 2)]), Committed)
+        log.goes.set()
+        move_on(server, faults.Flipped())
+        await trio.sleep(1)
+        assert south.problem is not None, "what it took here, north would never have"
+        move_on(server, faults.Flipped())
+        await until(lambda: journal_of(north).problem is None and south.problem is None)
+        await south.barrier()
+        assert isinstance(await append_to(south, await south.load(DM), [message(DM, 3)]), Committed)
+
+
+def move_on(server: MemoryServer, fault: faults.Fault) -> None:
+    """Have another server be the primary, and both nodes see that."""
+    server.strike(fault)
+    for node in ("north", "south"):
+        server.strike(faults.ReplyLost(node=node, calls=3))

@@ -1,0 +1,30 @@
+"""A log that can be asked and whose entries do not come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import trio
+
+from gochat.cluster.memory import MemoryLog
+from gochat.cluster.memory_server import MemoryServer
+from gochat.cluster.ports import Element, Position
+
+
+class HeldBack(MemoryLog):
+    """To a node it is as if its own disk stood still: the ends are told, and only who asks for entries at once gets
+    them, as a repair does."""
+
+    def __init__(self, server: MemoryServer, node: str) -> None:
+        super().__init__(server, node)
+        self.goes = trio.Event()
+        self.goes.set()
+
+    def hold(self) -> None:
+        self.goes = trio.Event()
+
+    async def read(self, after: Mapping[int, Position], limit: int, *, wait: bool = True) -> dict[int, list[Element]]:
+        found = await super().read(after, limit, wait=wait)
+        if wait:
+            await self.goes.wait()
+        return found
