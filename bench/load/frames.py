@@ -39,6 +39,7 @@ class Welcome(msgspec.Struct):
     type: str
     contacts: list[Place] = []
     rooms: list[Place] = []
+    epoch: str = ""
     code: str = ""
     message: str = ""
 

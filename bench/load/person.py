@@ -52,7 +52,7 @@ class Person:
         heads = {place.room: place for place in (*welcome.rooms, *welcome.contacts)}
         self.next = {room: heads[room].head + 1 if room in heads else 1 for room in (*groups, *dms)}
         """The seq that must come next, by room."""
-        self.epochs = {room: place.epoch for room, place in heads.items() if place.epoch}
+        self.epochs = {room: heads[room].epoch if room in heads else welcome.epoch for room in self.next}
         self.session: Session
         self.online = True
         self.since = 0
@@ -83,7 +83,7 @@ class Person:
     def positions(self) -> dict[str, dict[str, Any]]:
         """For `resume`."""
         return {
-            room: {"seq": seq - 1, **({"epoch": self.epochs[room]} if room in self.epochs else {})}
+            room: {"seq": seq - 1, **({"epoch": self.epochs[room]} if self.epochs[room] else {})}
             for room, seq in self.next.items()
         }
 

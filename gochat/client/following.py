@@ -58,13 +58,16 @@ class Following:
 
     def hold(self, entries: Iterable[Entry]) -> None:
         """A list names rooms, and the positions do not know of it yet. Where a fact of a room came before the list, the
-        position begins with that fact: whatever the file has of another log goes, before anything is added to it."""
+        position begins with that fact: whatever the file has of another log goes, before anything is added to it. Where
+        both logs are known the file sees to that itself."""
         for entry in entries:
             kept = self._kept.pop(entry.room, None) if self._kept and entry.room else None
             if kept is None or entry.head is None:
                 continue
             held = self._positions.hold(kept.room, kept.seq, kept.epoch, entry.head, entry.epoch)
-            if not held and (kept.epoch is None or kept.epoch != entry.epoch):
+            position = self._positions.of(kept.room)
+            is_known = kept.epoch is not None and position is not None and position.epoch is not None
+            if not held and not is_known and (kept.epoch is None or kept.epoch != entry.epoch):
                 self._pending.append(Left([kept.room]))
 
     def began(self, entries: Iterable[Entry]) -> None:

@@ -82,6 +82,9 @@ class Positions:
 
     def __init__(self) -> None:
         self.user = ""
+        self._epoch: str | None = None
+        """Of the facts that come live on this connection, as its `welcome` tells. None: that of an older server, or no
+        `welcome` has come."""
         self._positions: dict[str, RoomPosition] = {}
         self._behind: dict[str, None] = {}
         self._caught: set[str] = set()
@@ -133,7 +136,7 @@ class Positions:
         begins at its head, and a private room that appeared while there was no connection at what its user has read.
         Of a private room that waits for an answer nothing comes: it is left as it is until `opened`.
         """
-        self.user = welcome.user
+        self.user, self._epoch = welcome.user, welcome.epoch
         self._caught.clear()
         entries: list[ContactEntry | RoomEntry] = [*welcome.contacts, *welcome.rooms]
         listed = {entry.room: entry for entry in entries}
@@ -141,6 +144,8 @@ class Positions:
         for room, place in self._positions.items():
             if place.state is not State.GONE:
                 place.live()
+                if room in self._named and room not in waiting:
+                    place.epoch = place.epoch or self._epoch  # The server has compared its seq, and goes on from there.
                 if room in self._held or not (room in self._named or room in listed or room in waiting):
                     self._fall_behind(room, place)
         told = self._named | self._held
@@ -183,21 +188,34 @@ class Positions:
         for it: the room falls behind, and is asked for again when there is."""
         room, seq = fact.room, fact.seq
         place = self._positions.get(room)
-        if place is None or (place.state is State.GONE and seq > place.seq):
+        if place is None or (place.state is State.GONE and (seq > place.seq or self._is_of_other_log(place))):
             # A room begins with the first fact that comes: its head at `welcome`, or the fact that added the user.
-            place = self._positions[room] = RoomPosition(seq - 1, None)
-        if seq <= place.seq:
+            place = self._positions[room] = RoomPosition(seq - 1, self._epoch)
+        is_other = self._is_of_other_log(place)
+        if seq <= place.seq and not is_other:
             return False
-        if full or seq > place.seq + 1:
+        if full or is_other or seq > place.seq + 1:
             self._fall_behind(room, place)
             return False
+        place.epoch = place.epoch or self._epoch
         self._advance(room, place, fact)
         return True
+
+    def _is_of_other_log(self, place: RoomPosition) -> bool:
+        """Whether the facts that come now do not follow those that were handed on: the server has yet to be asked."""
+        return place.epoch is not None and self._epoch is not None and place.epoch != self._epoch
+
+    def _follow(self, epoch: str) -> None:
+        """The server tells the epoch of a log. No server changes it on a connection; of one that did, what it told last
+        would count, and nothing be asked for in vain."""
+        if self._epoch is not None:
+            self._epoch = epoch
 
     def lagging(self, lag: replies.Lag) -> Reset | None:
         """Facts were left out. Where it can't be known which, the room starts anew. Over nng a page, which is a reply,
         overtakes a `lag` that waits behind other events: the facts may be here by now, and then the answer to `resume`
         says whether they are of this log."""
+        self._follow(lag.epoch)
         place = self._positions.get(lag.room)
         if place is None or place.state is State.GONE or place.epoch not in (None, lag.epoch):
             return self.reset(replies.Reset(room=lag.room, epoch=lag.epoch, head=lag.head))
@@ -207,6 +225,7 @@ class Positions:
 
     def reset(self, reset: replies.Reset) -> Reset:
         """The room's log is another one: go on from its head. The server is asked to, since it may wait for that."""
+        self._follow(reset.epoch)
         self.rewind(reset.room, reset.head, reset.epoch)
         return Reset(room=reset.room, epoch=reset.epoch, head=reset.head)
 
@@ -266,7 +285,9 @@ class Positions:
         if not isinstance(reply, Page):
             if place.promised and place.state is State.BEHIND:
                 place.state = State.LIVE
+                place.epoch = place.epoch or self._epoch
             return [], None
+        self._follow(reply.epoch)
         # Live facts may have come since the page was read: only the seq that was asked about must be in its log.
         began = asked.after if isinstance(asked, req.History) and asked.after is not None else 0
         if place.epoch not in (None, reply.epoch) or began > reply.head:

@@ -22,6 +22,7 @@ decode: Final = msgspec.json.Decoder(Message).decode
 def tell(db: sqlite3.Connection, fact: Fact, epoch: str | None) -> bool:
     """A fact has come. Whether something is wanted for it; one that is there already changes nothing."""
     wanted = False
+    _forget_other_log(db, fact.room, epoch)
     row = db.execute("SELECT seq FROM room WHERE room = ?", (fact.room,)).fetchone()
     if row is not None and fact.seq <= row[0]:
         return False
@@ -48,10 +49,18 @@ def tell(db: sqlite3.Connection, fact: Fact, epoch: str | None) -> bool:
 def begin(db: sqlite3.Connection, room: str, seq: int, epoch: str | None, touched: int) -> bool:
     """A room of which nothing is here is from now on, with its messages at and below `seq` still to be fetched. Whether
     there are any; False for a room that is here. `touched`: the time of its latest fact, as far as it is known."""
+    _forget_other_log(db, room, epoch)
     whole = seq < 1
     values = (room, epoch, seq, seq, seq + 1, whole, touched)
     done = db.execute("INSERT OR IGNORE INTO room VALUES (?, ?, ?, ?, ?, ?, ?)", values)
     return done.rowcount > 0 and not whole
+
+
+def _forget_other_log(db: sqlite3.Connection, room: str, epoch: str | None) -> None:
+    """Forget what is here of a room, if that is of another log than the facts that come now. Where one of the two is
+    not known it stays."""
+    if db.execute("SELECT 1 FROM room WHERE room = ? AND epoch <> ?", (room, epoch)).fetchone() is not None:
+        forget(db, [room])
 
 
 def touched(db: sqlite3.Connection, room: str) -> int:

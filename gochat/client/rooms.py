@@ -28,6 +28,8 @@ class Rooms:
 
     def __init__(self, welcome: replies.Welcome) -> None:
         self._me = welcome.user
+        self._epoch = ""
+        """Of the rooms that this connection tells of by their facts alone."""
         self._entries: dict[str, Entry] = {}
         self._requests: dict[str, RequestEntry] = {}
         self.unreadable: list[str] = []
@@ -85,6 +87,7 @@ class Rooms:
 
     def _welcomed(self, welcome: replies.Welcome) -> None:
         # `welcome` holds the latest private rooms only: the others that are known here stay.
+        self._epoch = welcome.epoch or ""
         told: list[Entry] = [*welcome.contacts, *welcome.rooms]
         # Rooms that the server can't read now stay as they were, as do those that the node may not know of yet.
         self.unreadable = welcome.unreadable
@@ -154,7 +157,14 @@ class Rooms:
         if ids.is_dm(fact.room):
             user = ids.peer(fact.room, self._me)
             return ContactEntry(
-                user=user, name=user, online=False, room=fact.room, epoch="", head=fact.seq - 1, read=0, unread=0
+                user=user,
+                name=user,
+                online=False,
+                room=fact.room,
+                epoch=self._epoch,
+                head=fact.seq - 1,
+                read=0,
+                unread=0,
             )
         title = fact.title if isinstance(fact, facts.Member) and fact.title else ""
         owner = isinstance(fact, facts.Member) and fact.seq == 1 and fact.sender == self._me
@@ -162,7 +172,7 @@ class Rooms:
             room=fact.room,
             title=title,
             role="owner" if owner else "member",
-            epoch="",
+            epoch=self._epoch,
             head=fact.seq - 1,
             read=0,
             unread=0,

@@ -75,6 +75,8 @@ class Welcome(Reply, tag="welcome", kw_only=True):
     """Rooms that are left out of the lists, since the server's database is damaged and they can't be read."""
     incomplete: bool = False
     """The node is cut off from the others: rooms, and facts that they acknowledged, may be missing. They come later."""
+    epoch: str | None = None
+    """That of every room's log, for as long as the connection lives. Older servers leave it out."""
 
 
 class Ack(Reply, tag="ack", gc=False, kw_only=True):

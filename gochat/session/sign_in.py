@@ -301,4 +301,5 @@ def _frame(session: Session, hello: Hello, snapshot: Snapshot, *, incomplete: bo
         rooms_next=snapshot.rooms[-1].room if read and snapshot.others else None,
         unreadable=list(snapshot.unreadable) if read else [],
         incomplete=incomplete,
+        epoch=session.epoch,
     )

@@ -102,7 +102,7 @@ class Client:
         self._epochs: dict[str, str] = {}
         """By room that of the log which its `held` belongs to."""
         self._epoch: str | None = None
-        """That of every log, as this connection was told first."""
+        """That of every log, as the welcome of this connection tells it."""
         self._mine: list[tuple[str, int]] = []
         """Room and seq of its own messages that were acked."""
         self._closing = False
@@ -314,6 +314,7 @@ class Client:
 
     def _welcome(self, frame: Frame, asked_at: float) -> None:
         self._welcomed = True
+        self._epoch = frame["epoch"]
         now = trio.current_time()
         for entry in frame["rooms"]:
             self._note_epoch(entry)
@@ -337,7 +338,6 @@ class Client:
         if "epoch" not in frame:
             return
         self._epochs.setdefault(frame["room"], frame["epoch"])
-        self._epoch = self._epoch or frame["epoch"]
         if self._epoch != frame["epoch"]:
             # With another epoch every client has to come again: else it would never hear what the log has lost.
             self._evidence.complaints.append(
@@ -358,6 +358,8 @@ class Client:
 
     def _hear(self, room: str, fact: Fact, *, live: bool) -> None:
         self._held[room] = fact.seq
+        if self._epoch is not None:
+            self._epochs.setdefault(room, self._epoch)
         self._heard.setdefault(room, []).append(fact)
         at = trio.current_time()
         self._evidence.hearings.setdefault(self.name, {}).setdefault(room, []).append((self._connection, at))

@@ -14,6 +14,7 @@ from bench.load.client import Address, Client
 from bench.load.frames import Bodies, Log, decode_welcome
 from bench.load.loop import Driver, Load
 from bench.load.outcome import Length, Supply
+from bench.load.person import Person
 from bench.load.sender import Sender
 from bench.load.wire import LINES
 
@@ -140,3 +141,9 @@ def test_a_supply_by_count_gives_no_more_than_it_has() -> None:
 def test_a_supply_by_time_ends_with_it() -> None:
     supply = Supply(Length(2.0), 0)
     assert [supply.take(64, now) for now in (0, 1_999_999_999, 2_000_000_000)] == [64, 64, 0]
+
+
+def test_rooms_that_no_list_names_are_resumed_with_the_epoch_of_the_welcome(ends: tuple[Client, socket.socket]) -> None:
+    listed = b'{"type":"welcome","rooms":[{"room":"group:a","head":3,"epoch":"e1"}],"epoch":"e1"}'
+    person = Person(ends[0], decode_welcome(listed, "ann"), "a token", ["group:a"], ["dm:ann:bob"])
+    assert person.positions() == {"group:a": {"seq": 3, "epoch": "e1"}, "dm:ann:bob": {"seq": 0, "epoch": "e1"}}

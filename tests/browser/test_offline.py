@@ -109,6 +109,49 @@ def test_changes_of_kept_messages_are_caught_up(person: Someone, server: Server)
     assert ann.bodies() == ["first", "Message deleted", "third"]
 
 
+OF_AN_EARLIER_VERSION = """([user, id, body]) => new Promise(resolve => {
+    const opening = indexedDB.open('gochat', 1);
+    opening.onsuccess = () => {
+        const rooms = opening.result.transaction('rooms', 'readwrite').objectStore('rooms');
+        rooms.get([user, id]).onsuccess = ({target: {result}}) => {
+            result.place.epoch = null;
+            result.rows.forEach(row => { row.body = body; });
+            rooms.put(result).onsuccess = resolve;
+        };
+    };
+})"""
+
+
+KEPT_EPOCH = """([user, id]) => new Promise(resolve => {
+    const opening = indexedDB.open('gochat', 1);
+    opening.onsuccess = () => {
+        const asked = opening.result.transaction('rooms').objectStore('rooms').get([user, id]);
+        asked.onsuccess = () => {
+            opening.result.close();
+            resolve([asked.result.place.epoch, asked.result.room.epoch]);
+        };
+    };
+})"""
+
+
+def test_a_room_that_is_known_by_live_facts_alone_is_kept_with_an_epoch_and_read_anew_where_it_was_not(
+    person: Someone, server: Server
+) -> None:
+    """Earlier versions kept these rooms without one: nobody can tell of which log they are."""
+    ann = person("ann")
+    ann.until("async () => (await import('/js/state.js')).status.value.phase === 'online'")
+    server.say(server.token("bob"), "user:ann", "of this log")
+    ann.open("bob")
+    ann.keeps(ROOM, "of this log")
+    epochs = ann.page.evaluate(KEPT_EPOCH, ["ann", ROOM])
+    assert epochs[0] == epochs[1] is not None
+    ann.page.evaluate(OF_AN_EARLIER_VERSION, ["ann", ROOM, "of another log"])
+    ann.page.reload()
+    ann.open("bob")
+    ann.sees("of this log")
+    assert ann.bodies() == ["of this log"]
+
+
 def test_a_group_that_one_was_removed_from_is_kept_no_longer(person: Someone, server: Server) -> None:
     bob = server.token("bob")
     server.post(bob, "groups", {"name": "tea", "title": "Tea", "users": ["ann"]})

@@ -128,6 +128,7 @@ class Writer:
             rooms=entries,
             requests=[],
             limits=replies.Limits(65536, 4000, 200, 100, 128, 20, 1, 1, 0),
+            epoch=self.rng.choice(("a", "a", "b", None)),
         )
         self.caught.clear()
         self.write("welcomed", welcome, [_reset(reset) for reset in self.positions.welcomed(welcome)])

@@ -75,6 +75,7 @@ class Visit:
             "contacts": [],
             "rooms": list(rooms),
             "requests": [],
+            "epoch": "e1",
         }
         await self.send(frame | fields)
         return hello

@@ -33,7 +33,8 @@ def request(head: int) -> RequestEntry:
     return RequestEntry(user="bob", name="bob", room=DM, head=head, last=last)
 
 
-def welcome(*entries: RoomEntry | ContactEntry | RequestEntry) -> replies.Welcome:
+def welcome(*entries: RoomEntry | ContactEntry | RequestEntry, epoch: str | None = None) -> replies.Welcome:
+    """Without `epoch` it is an older server's."""
     return replies.Welcome(
         user="ann",
         session="s",
@@ -44,6 +45,7 @@ def welcome(*entries: RoomEntry | ContactEntry | RequestEntry) -> replies.Welcom
         requests=[entry for entry in entries if isinstance(entry, RequestEntry)],
         contacts=[entry for entry in entries if isinstance(entry, ContactEntry)],
         rooms=[entry for entry in entries if isinstance(entry, RoomEntry)],
+        epoch=epoch,
     )
 
 

@@ -278,11 +278,12 @@ async def fact_before_the_list(chat: Chat, visit: Visit) -> None:
     assert (await event(chat)).groups[0].room == TEA
 
 
+@pytest.mark.parametrize("epoch", ["e1", None], ids=["", "of an older server"])
 async def test_another_log_whose_fact_comes_before_the_list_replaces_the_one_that_was_kept(
-    peer: Peer, tmp_path: Path
+    peer: Peer, tmp_path: Path, epoch: str | None
 ) -> None:
     replica = opened(tmp_path / "ann.db", Began(TEA, 40, "old log"))
-    async with talking(peer, rooms_next="c", replica=replica) as (chat, visit):
+    async with talking(peer, rooms_next="c", replica=replica, epoch=epoch) as (chat, visit):
         await fact_before_the_list(chat, visit)
         await page_for(visit, head=41)
         await until(lambda: [row[0] for row in kept(replica)] == list(range(1, 42)))

@@ -84,6 +84,16 @@ def test_facts_and_position_come_together_or_not_at_all(replica: Replica, monkey
     assert (replica.rooms()[0].seq, len(bodies(replica))) == (4, 4)
 
 
+@pytest.mark.parametrize("seq", [2, 3])
+def test_a_fact_of_another_log_replaces_what_is_there_of_its_room(replica: Replica, seq: int) -> None:
+    """The program may end before any list tells of it."""
+    replica.store(told(message(1), epoch=None) + told(message(2)))
+    assert len(bodies(replica)) == 2, "of the first one the log was not known"
+    assert replica.store(told(message(seq, "new"), epoch="b")) is True
+    assert bodies(replica) == ["new"] and replica.rooms() == [(TEA, seq, "b", seq)]
+    assert replica.store([Began(TEA, 9, "c")]) is True and bodies(replica) == []
+
+
 def test_pages_of_what_is_there(replica: Replica) -> None:
     replica.store(told(*(message(seq) for seq in range(1, 10))))
     assert [m.seq for m in replica.messages(TEA, limit=3)] == [7, 8, 9]

@@ -201,3 +201,15 @@ def test_a_group_that_the_lists_can_not_read_stays_with_what_was_known() -> None
     assert known.unreadable == ["group:new", TEA]
     known.take(Online(welcome()))
     assert known.unreadable == [] and TEA not in known
+
+
+def test_rooms_that_are_known_by_their_facts_alone_are_of_the_log_that_the_welcome_named() -> None:
+    for epoch in ("e1", None):
+        known = Rooms(welcome(epoch=epoch))
+        known.take(message(DM, 1, "bob"))
+        known.take(member("group:den", 3, "added", "ann"))
+        assert [known.contacts[0].epoch, known.groups[0].epoch] == [epoch or ""] * 2
+    known.take(Online(welcome(epoch="e2")))
+    known.take(message("dm:ann:cat", 1, "cat"))
+    entry = known.entry("dm:ann:cat")
+    assert entry is not None and entry.epoch == "e2"

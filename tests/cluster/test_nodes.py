@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 import trio
 
+from gochat.client import Offline, Online, Reset, connect, facts
+from gochat.client.events import Event
 from gochat.cluster import faults
 from gochat.cluster.journal import ClusterJournal
 from gochat.cluster.memory_server import MemoryServer
 from gochat.node import Node
 from tests.cluster.joining import caught_up, cluster_node, new_log, until
-from tests.e2e.peer import Frame, Peer
+from tests.e2e.peer import Frame, Peer, address
 from tests.http.rest.client import Answer, Rest
 from tests.tokens import issue
 
@@ -357,6 +359,25 @@ async def test_a_connection_that_was_open_when_the_epoch_changed_is_told_of_the_
     page = await early.ask("history", room="dm:ann:bob")
     assert [frame["epoch"] for frame in (made, again, page)] == [journals[0].epoch] * 3
     await early.aclose()
+
+
+async def test_a_client_that_knows_a_room_by_its_facts_alone_starts_it_anew_with_another_epoch(town: Town) -> None:
+    """Seqs that it has may be of other messages now."""
+    south = town.nodes["south"]
+    host, port = address(south, "tcp")
+    bob = await town.peer("north", "bob")
+    with trio.fail_after(PATIENCE_S):
+        async with connect(f"tcp://{host}:{port}", token=issue(south, "ann")) as ann:
+            assert ann.welcome.contacts == []
+            await bob.ask("send", to="user:ann", body="one")
+            events: list[Event] = [await anext(ann)]
+            await town.nodes["north"].gateway.journal.forget("west", lacking=True)  # type: ignore[attr-defined]
+            events += [await anext(ann), await anext(ann)]
+            bob = await town.peer("north", "bob")
+            await bob.ask("send", to="user:ann", body="two")
+            while not isinstance(events[-1], facts.Message):
+                events.append(await anext(ann))
+    assert [type(event) for event in events] == [facts.Message, Offline, Online, Reset, facts.Message]
 
 
 @pytest.fixture

@@ -245,6 +245,20 @@ async def test_lag_upon_lag_and_a_page_that_a_reset_overtook(tmp_path: Path) -> 
                 }
 
 
+async def test_a_room_that_no_list_names_is_resumed_with_the_epoch_of_the_welcome(tmp_path: Path) -> None:
+    with trio.fail_after(WAIT_S):
+        async with scripted_server() as server:
+            host, port = server.url.removeprefix("tcp://").split(":")
+            async with started(command("python", tmp_path, host, int(port)), "a token") as ann:
+                visit = await server.visit()
+                await visit.welcome()
+                await visit.send(message(4))
+                await ann.shows_body("m4")
+                await visit.close()
+                hello = await (await server.visit()).expect("hello")
+                assert hello["resume"] == {TEA: {"seq": 4, "epoch": "e1"}}
+
+
 async def asked(visit: Visit, kind: str) -> dict[str, Any]:
     """The next request but for `read`, which must be of this kind."""
     while (frame := await visit.receive())["type"] == "read":

@@ -64,6 +64,16 @@ async def test_who_joins_later_sees_nothing_of_a_hidden_past(connect: Connect) -
     assert search["entries"] == []
 
 
+async def test_the_welcome_tells_the_epoch_of_all_that_comes(connect: Connect, transport: str) -> None:
+    """A room that is known by its facts alone is resumed with it: they have none."""
+    bob: Peer = await connect("bob", transport)
+    assert bob.welcome["contacts"] == bob.welcome["rooms"] == []
+    ann: Peer = await connect("ann", transport)
+    ack = await ann.ask("send", to="user:bob", body="one")
+    assert "epoch" not in (await bob.facts("dm:ann:bob", 1))[0]
+    assert ann.welcome["epoch"] == bob.welcome["epoch"] == ack["epoch"]
+
+
 async def test_another_epoch_or_a_seq_past_the_head_is_a_reset(connect: Connect) -> None:
     ann: Peer = await connect("ann")
     await ann.ask("send", to="user:bob", body="one")

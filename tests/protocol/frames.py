@@ -127,6 +127,10 @@ REPLIES: dict[str, msgspec.Struct] = {
         id=1, user="ann", session="s1", node="n1", server="gochat/0", heartbeat_s=30.0, limits=out.Limits(),
         contacts=[], rooms=[], requests=[], incomplete=True,
     ),
+    "welcome-epoch": out.Welcome(
+        id=1, user="ann", session="s1", node="n1", server="gochat/0", heartbeat_s=30.0, limits=out.Limits(),
+        contacts=[], rooms=[], requests=[], epoch="e1",
+    ),
     "ack": out.Ack(id=4, room="group:tea", seq=7, epoch="e1", ts=1_700_000_000_000),
     "ack-request": out.Ack(id=4, room="dm:ann:bob", seq=1, epoch="e1", ts=1_700_000_000_000, request=True),
     "ack-duplicate": out.Ack(id=4, room="group:tea", seq=7, epoch="e1", ts=1_700_000_000_000, duplicate=True),

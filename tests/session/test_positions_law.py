@@ -156,6 +156,7 @@ class Relay:
         self.world = world
         self.room = world.room
         self.epoch = 1
+        self.lists = self.tells_epoch = True
         self.hidden = 0
         self.up: deque[req.Resume | req.History] = deque()
         self.down: deque[Any] = deque()
@@ -173,7 +174,7 @@ class Relay:
         world.sign_in(held)
         while world.machine.state != OPEN:
             world.work()
-        return welcome(contact(world.head) if self.room == DM else room(world.head))
+        return welcome(contact(world.head) if self.room == DM else room(world.head), epoch="e1")
 
     def serve(self) -> None:
         request = self.up.popleft()

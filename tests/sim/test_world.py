@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import trio
@@ -23,6 +24,11 @@ def test_all_promises_are_kept(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_three_nodes_keep_them_too(seed: int) -> None:
     assert play(draw(seed, 3)).violations == []
+
+
+def test_they_are_kept_where_a_room_is_known_by_facts_alone_of_a_log_that_is_given_up() -> None:
+    plan = Path(__file__).with_name("facts_alone.json")
+    assert play(Plan.from_json(plan.read_bytes())).violations == []
 
 
 @pytest.mark.long

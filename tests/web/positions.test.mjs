@@ -37,3 +37,21 @@ test("a kept place comes too late after a live fact", () => {
   assert.equal(positions.hold(ROOM, 5, "a", 9), false);
   assert.deepEqual(positions.level(ROOM), { seq: 9, epoch: null });
 });
+
+test("a room that is known by live facts alone is of the log that the welcome named", () => {
+  const positions = new Positions();
+  positions.welcomed({ user: "ann", contacts: [], rooms: [], requests: [], epoch: "a" });
+  assert.ok(positions.take({ type: "message", room: ROOM, seq: 9, ts: 9, from: "bob" }));
+  assert.deepEqual(positions.level(ROOM), { seq: 9, epoch: "a" });
+  assert.deepEqual(positions.resume(65536), { [ROOM]: { seq: 9, epoch: "a" } });
+});
+
+test("a kept place that is level with another log is not gone on from", () => {
+  const positions = new Positions();
+  positions.welcomed({ user: "ann", contacts: [], rooms: [], requests: [], epoch: "b" });
+  positions.hold(ROOM, 9, "a", 9);
+  positions.found({ room: ROOM, epoch: "b", head: 9 });
+  assert.equal(positions.take({ type: "message", room: ROOM, seq: 10, ts: 10, from: "bob" }), false);
+  assert.equal(positions.nextBehind(), ROOM);
+  assert.deepEqual(positions.ask(ROOM), { type: "resume", room: ROOM, seq: 9, epoch: "a" });
+});

@@ -89,8 +89,9 @@ export function claim({ room, epoch, head }) {
   const place = unclaimed.get(room);
   if (!place || head === undefined) return null;
   unclaimed.delete(room);
-  // A list may be some facts older than what was kept: in the same log that is no reason to begin anew.
-  const same = place.epoch === null || epoch === undefined ? place.seq <= head : place.epoch === epoch;
+  // A list may be some facts older than what was kept: in the same log that is no reason to begin anew. A place
+  // without an epoch, of an earlier version, may be of any.
+  const same = epoch === undefined ? place.seq <= head : place.epoch === epoch;
   if (same && head - place.seq <= RESUME_WITHIN) return place;
   state.updateRoom(room, { head: 0, read: 0, unread: 0, last: undefined });
   threads.restart(room, head);

@@ -1,9 +1,8 @@
 // @ts-check
 // Where the page stands in each room's log, and what it must ask for to have all of it. No I/O.
 //
-// The law is that of the Python client (gochat/client/positions.py), and tests/web/positions.json holds both to it: the
-// page gets of each room only the fact that follows the last one, except where the server itself says that what lies
-// between can't be had.
+// The law is that of gochat/client/positions.py, as tests/browser/test_twins.py sees: of each room only the fact that follows
+// the last one counts, except where the server says that what lies between can't be had.
 
 /** A room this near to its head is resumed; one further away is paged first. */
 const RESUME_WITHIN = 250;
@@ -33,6 +32,8 @@ function goLive(p) {
 export class Positions {
   constructor() {
     this.user = "";
+    /** Of live facts, as `welcome` tells; older servers do not. What is told last counts. @type {string | null} */
+    this.epoch = null;
     /** @type {Map<string, Place>} The rooms with the latest facts stand last. */
     this.places = new Map();
     /** @type {Set<string>} Rooms that nobody is catching up. */
@@ -91,12 +92,14 @@ export class Positions {
   /** Takes the heads that `welcome` tells. @param {any} welcome @returns {Reset[]} */
   welcomed(welcome) {
     this.user = welcome.user;
+    this.epoch = welcome.epoch ?? null;
     this.caught.clear();
     const listed = new Map([...welcome.contacts, ...welcome.rooms].map((entry) => [entry.room, entry]));
     const waiting = new Set(welcome.requests.map((/** @type {any} */ entry) => entry.room));
     for (const [room, p] of this.places) {
       if (p.state === "gone") continue;
       goLive(p);
+      if (this.named.has(room) && !waiting.has(room)) p.epoch ??= this.epoch;
       if (this.held.has(room) || !(this.named.has(room) || listed.has(room) || waiting.has(room))) this.fallBehind(room, p);
     }
     const resets = [];
@@ -143,21 +146,29 @@ export class Positions {
   take(fact) {
     const { room, seq } = fact;
     let p = this.places.get(room);
-    if (!p || (p.state === "gone" && seq > p.seq)) {
-      p = place(seq - 1, null);
+    if (!p || (p.state === "gone" && (seq > p.seq || this.isOther(p)))) {
+      p = place(seq - 1, this.epoch);
       this.places.set(room, p);
     }
-    if (seq <= p.seq) return false;
-    if (seq > p.seq + 1) {
+    const other = this.isOther(p);
+    if (seq <= p.seq && !other) return false;
+    if (other || seq > p.seq + 1) {
       this.fallBehind(room, p);
       return false;
     }
+    p.epoch ??= this.epoch;
     this.advance(room, p, fact);
     return true;
   }
 
+  /** Whether live facts are of another log. @param {Place} p */
+  isOther(p) {
+    return (p.epoch ?? this.epoch) !== (this.epoch ?? p.epoch);
+  }
+
   /** Facts were left out. Where nobody can know which, the room starts anew. @param {Reset} lag @returns {Reset | null} */
   lagging({ room, epoch, head }) {
+    this.epoch &&= epoch;
     const p = this.places.get(room);
     if (!p || p.state === "gone" || (p.epoch !== null && p.epoch !== epoch)) {
       return this.reset({ room, epoch, head });
@@ -170,6 +181,7 @@ export class Positions {
 
   /** The room's log is another one: the page goes on from its head. @param {Reset} reset */
   reset({ room, epoch, head }) {
+    this.epoch &&= epoch;
     const p = place(head, epoch);
     this.places.set(room, p);
     this.fallBehind(room, p);
@@ -221,9 +233,13 @@ export class Positions {
     const p = this.places.get(asked.room);
     if (!p || p.asked !== asked) return { facts: [], reset: null };
     if (reply.type !== "page") {
-      if (p.promised && p.state === "behind") p.state = "live";
+      if (p.promised && p.state === "behind") {
+        p.state = "live";
+        p.epoch ??= this.epoch;
+      }
       return { facts: [], reset: null };
     }
+    this.epoch &&= reply.epoch;
     // Live facts may have come since the page was read: only the seq that was asked about must be in its log.
     const began = asked.type === "history" ? asked.after : 0;
     if ((p.epoch !== null && p.epoch !== reply.epoch) || began > reply.head) {

@@ -252,7 +252,7 @@ export function opened(room) {
 /** Hands on the next fact of a room. @param {import("./positions.js").Fact} fact */
 function apply(fact) {
   const me = state.me.value;
-  const known = state.rooms.value.get(fact.room) ?? names.titled(blank(fact.room, me));
+  const known = state.rooms.value.get(fact.room) ?? { ...names.titled(blank(fact.room, me)), epoch: client.welcome.epoch };
   const added = fact.type === "member" && fact.change === "added" && fact.users.includes(me);
   const thread = threads.opened(fact.room);
   const looking = fact.room === state.openRoom.value && document.hasFocus() && (thread?.timeline.attached ?? false);
