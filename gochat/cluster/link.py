@@ -7,6 +7,7 @@ knows what a repeat would mean, asks again.
 
 from __future__ import annotations
 
+import logging
 import queue
 import socket
 import threading
@@ -23,6 +24,8 @@ from redis.retry import Retry
 from gochat.cluster import scripts
 from gochat.cluster.ports import Element, Position, ServerAway, Unreadable, keeps_to
 from gochat.cluster.stream_reply import read_reply
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Command = Sequence[str | bytes | int]
@@ -296,6 +299,8 @@ class LinkThread:
     def __init__(self, name: str, connect: Callable[[], Link]) -> None:
         self._connect = connect
         self._link: Link | None = None
+        self._told = ""
+        """The last fault of an answer that was logged."""
         self._running: _Job | None = None
         self._closing = False
         self._only: Mapping[int, str] | None = None
@@ -378,9 +383,16 @@ class LinkThread:
             return job.does(self._link)
         except (InvalidResponse, ValueError, LookupError, TypeError, AttributeError) as error:
             # Whoever else may write to the server must not end nodes.
+            self._tell_once(error)
             raise Unreadable(f"the server's answer is none of this cluster's: {error}") from None
         except _FAULTS as error:
             raise ServerAway(f"{type(error).__name__}: {error}") from None
+
+    def _tell_once(self, error: Exception) -> None:
+        """It may be a fault of this program as well: the log has the way to it, once for each text in a row."""
+        if self._told != str(error):
+            self._told = str(error)
+            log.warning("an answer of the server can't be read: %s", error, exc_info=error)
 
     def _drop(self) -> None:
         if self._link is not None:
