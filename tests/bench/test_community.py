@@ -65,7 +65,7 @@ def test_who_comes_back_gets_what_they_missed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fault", ["drop", "repeat", "swap", "body"])
 def test_one_wrong_delivery_is_caught(tmp_path: Path, fault: str, options: mixed.Options) -> None:
     # In the midst of the run; where members come and go, fewer are there to get anything.
-    nth = 700 if options is TALK else 300
+    nth = 700 if options is TALK else 100
     stage = standin(tmp_path, faults=f"--fault {fault} --nth {nth}")
     # The next message of the room shows that one was dropped or held back; where chance has it that none comes, the
     # end does.

@@ -18,10 +18,10 @@ from bench.scenarios.stage import Stage
 from tests.bench.stages import SHARED, STANDIN
 
 ROOT = Path(__file__).parent.parent.parent
-LENGTH = Length(1.0, messages=60, patience_s=0.3)
+LENGTH = Length(1.0, messages=60, patience_s=30.0)
+#: For faults that nothing but a silence shows.
+IMPATIENT = LENGTH._replace(patience_s=0.3)
 FANOUT = fanout.Options(LENGTH, members=60, window=16, turns=1, yardsticks=False)
-#: For faults that a message shows, and no silence.
-PATIENT = LENGTH._replace(patience_s=30.0)
 DM = dm.Options(LENGTH, pairs=4, windows=(1, 16), turns=1, yardsticks=False)
 
 
@@ -72,7 +72,7 @@ def test_idle_catches_a_server_that_forgot_the_rooms(tmp_path: Path) -> None:
 @pytest.mark.parametrize("victim", ["u0000", "u0059"])
 @pytest.mark.parametrize("fault", ["drop", "repeat", "swap", "body"])
 def test_fanout_catches_one_wrong_message(tmp_path: Path, fault: str, victim: str) -> None:
-    options = FANOUT._replace(length=PATIENT)
+    options = FANOUT
     with pytest.raises(Fault, match=r"u00\d\d: .*\b[34]\d\b"):
         fanout.run(stage(tmp_path, faults=f"--fault {fault} --at 30 --victim {victim}"), options)
 
@@ -82,7 +82,7 @@ def test_fanout_catches_one_wrong_message(tmp_path: Path, fault: str, victim: st
 )
 def test_dm_catches_one_wrong_message(tmp_path: Path, fault: str, victim: str) -> None:
     # With one message in flight no other message of the pair is there to be swapped with, or to show a loss.
-    options = DM._replace(length=PATIENT, windows=(8,))
+    options = DM._replace(windows=(8,))
     with pytest.raises(Fault, match=victim):
         dm.run(stage(tmp_path, faults=f"--fault {fault} --at 7 --victim {victim}"), options)
 
@@ -92,23 +92,28 @@ def test_dm_catches_one_wrong_message(tmp_path: Path, fault: str, victim: str) -
 )
 def test_fanout_misses_a_lost_last_message(tmp_path: Path, victim: str, owed: str) -> None:
     with pytest.raises(Fault, match=owed):
-        fanout.run(stage(tmp_path, faults=f"--fault drop --at 67 --victim {victim}"), FANOUT)
+        fanout.run(stage(tmp_path, faults=f"--fault drop --at 67 --victim {victim}"), FANOUT._replace(length=IMPATIENT))
 
 
 def test_dm_misses_a_lost_message_where_none_follows(tmp_path: Path) -> None:
     with pytest.raises(Fault, match=r"1 acks or deliveries, in the pairs of 1 senders \['a0002'\]"):
-        dm.run(stage(tmp_path, faults="--fault drop --at 2 --victim b0002"), DM._replace(windows=(1,)))
+        dm.run(
+            stage(tmp_path, faults="--fault drop --at 2 --victim b0002"), DM._replace(length=IMPATIENT, windows=(1,))
+        )
 
 
 def test_dm_misses_the_senders_own_copy_of_the_last_message(tmp_path: Path) -> None:
     with pytest.raises(Fault, match=r"in the pairs of 1 senders \['a0000'\]"):
-        dm.run(stage(tmp_path, faults="--fault drop --at 67 --victim a0000"), DM._replace(pairs=1, windows=(4,)))
+        dm.run(
+            stage(tmp_path, faults="--fault drop --at 67 --victim a0000"),
+            DM._replace(length=IMPATIENT, pairs=1, windows=(4,)),
+        )
 
 
 @pytest.mark.parametrize(("fault", "said"), [("ack", "expected for id 30"), ("refuse", "error busy: a queue is full")])
 def test_a_wrong_answer_to_the_sender_is_caught(tmp_path: Path, fault: str, said: str) -> None:
     with pytest.raises(Fault, match=f"u0000: .*{said}"):
-        fanout.run(stage(tmp_path, faults=f"--fault {fault} --at 30"), FANOUT._replace(length=PATIENT))
+        fanout.run(stage(tmp_path, faults=f"--fault {fault} --at 30"), FANOUT)
 
 
 def test_a_server_that_dies_is_named_with_its_status(tmp_path: Path) -> None:
