@@ -172,7 +172,10 @@ class Host:
         if life is None or life.node is None or life.stopping.is_set():
             raise Gone
         told, answer = trio.open_memory_channel[bytes | GochatError](1)
-        life.node.gateway.spawn(partial(life.answer, path, question, told))
+        try:
+            life.node.gateway.spawn(partial(life.answer, path, question, told))
+        except RuntimeError:
+            raise Gone from None  # The node ends at this very moment.
         with answer:
             try:
                 result = await answer.receive()
