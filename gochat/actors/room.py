@@ -329,8 +329,9 @@ class RoomActor(TellingRoom):
         self.fail(batch, error)
 
     def fail(self, batch: list[Submit], error: StoreError | Full) -> None:
-        """See Actor. The record stays: where something could not be read, or was not taken, it is as good as before. A
-        node that is away from its cluster refuses everything, and would load the room for each try."""
+        """See Actor. The record stays, unless the caller has dropped it: where something could not be read, or was not
+        taken, it is as good as before. A node that is away from its cluster refuses everything, and would load the room
+        for each try."""
         self._batch = []
         self._attempt = None
         if isinstance(error, Full):
