@@ -39,7 +39,13 @@ def told(server: RealServer, section: str) -> bytes:
 
 def offset(server: RealServer) -> int:
     """How far the server's data go, in bytes of its replication."""
-    fields = dict(line.split(b":", 1) for line in told(server, "replication").splitlines() if b":" in line)
+    fields: dict[bytes, bytes] = {}
+
+    def answered() -> bool:
+        fields.update(line.split(b":", 1) for line in told(server, "replication").splitlines() if b":" in line)
+        return b"master_repl_offset" in fields
+
+    until(answered)
     return int(fields[b"master_repl_offset"])
 
 
