@@ -15,8 +15,8 @@ from gochat.cluster.serving import LAG_S
 from gochat.errors import NotCurrent, StoreError
 from gochat.node import Node, running
 from tests.appending import append_to
-from tests.cluster.held_back import HeldBack
-from tests.cluster.joining import SECRET, caught_up, inline, joined, joined_store, new_log, shared
+from tests.cluster.held_back import HeldBack, two_nodes
+from tests.cluster.joining import SECRET, new_log, shared
 from tests.contracts.journal import DM, message
 from tests.e2e.conftest import make_settings
 from tests.e2e.peer import Peer
@@ -26,14 +26,7 @@ from tests.tokens import issue
 
 async def test_it_is_known_whether_this_node_is_behind_or_the_log_is_away(autojump_clock: MockClock) -> None:
     server = await new_log()
-    log = HeldBack(server, "south")
-    async with (
-        joined_store(server, "north", inline()) as (north, _),
-        inline() as store,
-        joined(store.replica, shared(server, "south")._replace(log=log)) as journal,
-    ):
-        journal.listen(lambda batch: None)
-        await caught_up(journal)
+    async with two_nodes(server) as (north, journal, log):
         log.hold()
         record = await north.journal.load(DM)
         await append_to(north.journal, record, [message(DM, 1)])

@@ -15,8 +15,8 @@ from gochat.cluster.memory_server import MemoryServer
 from gochat.errors import StoreError
 from gochat.ports.journal import Committed
 from tests.appending import append_to
-from tests.cluster.held_back import HeldBack
-from tests.cluster.joining import caught_up, inline, joined_store, journal_of, new_log, shared, until
+from tests.cluster.held_back import two_nodes
+from tests.cluster.joining import caught_up, inline, journal_of, new_log, shared, until
 from tests.contracts.journal import DM, message
 
 OTHER_DM = "dm:carol:dave"
@@ -61,14 +61,7 @@ async def test_the_node_tells_why_and_goes_on_with_the_other_partitions(autojump
 async def test_a_node_that_answered_goes_to_no_primary_before_it_has_the_seal(autojump_clock: MockClock) -> None:
     """Its own reading stands still meanwhile. The old primary lives on, and is named again: its fence is in order."""
     server = await new_log()
-    log = HeldBack(server, "south")
-    async with (
-        joined_store(server, "north", inline()) as (north, _),
-        inline() as store,
-        joined(store.replica, shared(server, "south")._replace(log=log)) as south,
-    ):
-        south.listen(lambda batch: None)
-        await caught_up(south)
+    async with two_nodes(server) as (north, south, log):
         await append_to(south, await south.load(DM), [message(DM, 1)])
         await north.journal.barrier()
         log.hold()
