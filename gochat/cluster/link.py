@@ -39,6 +39,10 @@ _REPLID: Final = b"master_replid:"
 #: Asks for what `primary_id` takes.
 REPLICATION: Final = ("INFO", "replication")
 _CLOSED: Final = "this node has closed its connections"
+_ANOTHER_TYPE: Final = (
+    "a key of this cluster is of a type that no node gives it (WRONGTYPE), so somebody else wrote it. Empty the server "
+    "(FLUSHDB of this database): the nodes put back what they have"
+)
 
 
 class Link(Protocol):
@@ -222,6 +226,11 @@ def raise_first(replies: list[Any]) -> list[Any]:
     return replies
 
 
+def is_another_type(error: ResponseError) -> bool:
+    """Whether a key is of a type that the command is not for."""
+    return str(error).startswith("WRONGTYPE")
+
+
 def run(script: scripts.Script, keys: Sequence[str], *arguments: str | bytes | int) -> Command:
     """The command that runs a script."""
     return ("EVALSHA", script.sha, len(keys), *keys, *arguments)
@@ -386,6 +395,8 @@ class LinkThread:
             self._tell_once(error)
             raise Unreadable(f"the server's answer is none of this cluster's: {error}") from None
         except _FAULTS as error:
+            if isinstance(error, ResponseError) and is_another_type(error):
+                raise Unreadable(_ANOTHER_TYPE) from None
             raise ServerAway(f"{type(error).__name__}: {error}") from None
 
     def _tell_once(self, error: Exception) -> None:

@@ -6,14 +6,17 @@ that a look at the fences waits for neither.
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
+from redis.exceptions import ResponseError
+
 from gochat.cluster import scripts
 from gochat.cluster.identity import slot_of
-from gochat.cluster.link import Command, Link, LinkThread, run
+from gochat.cluster.link import Command, Link, LinkThread, is_another_type, run
 from gochat.cluster.ports import (
     OFFER_LIFE_S,
     PARTITIONS,
@@ -26,17 +29,21 @@ from gochat.cluster.ports import (
     PutBack,
     Refusal,
     ServerAway,
+    Unreadable,
     Unsealed,
     check_batch,
     check_put_back,
     next_term,
 )
 
+log = logging.getLogger(__name__)
+
 #: How long a reading waits at the server for something to come.
 READ_WAIT_S: Final = 1.0
 #: Offers that nobody withdraws are gone after a day.
 _OFFERS_KEPT_S: Final = 86_400
-_FENCE: Final = re.compile(rb"[0-9a-f]+ [0-9]{1,18}")
+#: As in `scripts.py`.
+_FENCE: Final = re.compile(rb"[0-9a-f]+ [1-9][0-9]{0,17}")
 
 
 class RedisLog:
@@ -61,6 +68,8 @@ class RedisLog:
         self._writer = LinkThread("log writer", connect)
         self._reader = LinkThread("log reader", connect)
         self._other = LinkThread("log", connect)
+        self._strange_fences: dict[str, bytes] = {}
+        """By key, the text that was last warned of."""
 
     def close(self) -> None:
         for thread in (self._writer, self._reader, self._other):
@@ -135,11 +144,29 @@ class RedisLog:
             servers, replies = link.call_primary([*streams, *fences])
             there, found = replies[: len(streams)], replies[len(streams) :]
             told = {
-                p: _fence(f) for p, stream, f in zip(partitions, there, found, strict=True) if stream and _is_fence(f)
+                partition: _fence(reply)
+                for partition, stream, (_, key), reply in zip(partitions, there, fences, found, strict=True)
+                if stream and reply is not None and self._is_fence(key, reply)
             }
             return Fences(dict(zip(partitions, servers, strict=False)), told)
 
-        return await self._other.call(look)
+        try:
+            return await self._other.call(look)
+        except Unreadable as error:
+            unreadable = error
+        # By a new connection: replies to other questions may be on their way by the old one.
+        _find_another_type(fences, await self._other.call(lambda link: link.try_all(fences)))
+        raise unreadable
+
+    def _is_fence(self, key: str, reply: bytes) -> bool:
+        """Anything else is as good as none: the partition is repaired, and the seal replaces it."""
+        if _FENCE.fullmatch(reply) is not None:
+            self._strange_fences.pop(key, None)
+            return True
+        if self._strange_fences.get(key) != reply:
+            self._strange_fences[key] = reply
+            log.warning("%s holds %.80r, which no node wrote: its partition is repaired as if it had none", key, reply)
+        return False
 
     # ------------------------------------------------------------------------------------------ repairing, trimming
 
@@ -194,9 +221,11 @@ def _position(reply: bytes) -> Position:
     return Position(int(term), int(n))
 
 
-def _is_fence(reply: bytes | None) -> bool:
-    """Anything else is as good as none: the partition is repaired."""
-    return reply is not None and _FENCE.fullmatch(reply) is not None
+def _find_another_type(fences: Sequence[tuple[str, str]], replies: Sequence[Any]) -> None:
+    """Raises Unreadable where a fence is no text: no script can look at it, and the seal can't replace it."""
+    for (_, key), reply in zip(fences, replies, strict=True):
+        if isinstance(reply, ResponseError) and is_another_type(reply):
+            raise Unreadable(f"the key {key} is no text, so no node wrote it: delete it (DEL {key})")
 
 
 def _fence(reply: bytes) -> Fence:

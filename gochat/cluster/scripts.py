@@ -25,10 +25,12 @@ _NOW = """
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 """
-# A fence whose stream is gone is taken away, or it would be good again with the first entry that is put back.
+# A fence whose stream is gone is taken away, or it would be good again with the first entry that is put back. One that
+# no node can have written is none, as it is in `redis_log.py`, and the seal replaces it.
 _SEALED = """
 local fence = redis.call('GET', KEYS[2])
 local sealed = fence and string.sub(fence, 1, #server + 1) == server .. ' '
+  and string.match(fence, '^%x+ [1-9]%d*$') and #fence <= #server + 19
 if sealed and redis.call('EXISTS', KEYS[1]) == 0 then
   redis.call('DEL', KEYS[2])
   sealed = false
@@ -104,7 +106,8 @@ return 1
 )
 
 #: KEYS stream, fence, offers. ARGV server, need, milliseconds that an offer counts, TERM_STEP, salt, whether the offers
-#: of some nodes alone count, their instances. An offer of the future does not count: the clock was put back.
+#: of some nodes alone count, their instances. An offer of the future does not count: the clock was put back. Neither
+#: does one that no node can have written.
 SEAL: Final = _script(
     _SERVER,
     _NOW,
@@ -123,10 +126,12 @@ for i = 7, #ARGV do counting[ARGV[i]] = true end
 local count, short = 0, not id
 for i = 1, #offers, 2 do
   local offered_term, offered_n, at_ms = string.match(offers[i + 1], '^(%d+)-(%d+) (%d+)$')
-  offered_term, offered_n = tonumber(offered_term), tonumber(offered_n)
-  local counts = ARGV[6] == '0' or counting[offers[i]]
-  if counts and math.abs(now_ms - tonumber(at_ms)) < tonumber(ARGV[3]) then count = count + 1 end
-  if offered_term > term or (offered_term == term and offered_n > n) then short = true end
+  if at_ms then
+    offered_term, offered_n = tonumber(offered_term), tonumber(offered_n)
+    local counts = ARGV[6] == '0' or counting[offers[i]]
+    if counts and math.abs(now_ms - tonumber(at_ms)) < tonumber(ARGV[3]) then count = count + 1 end
+    if offered_term > term or (offered_term == term and offered_n > n) then short = true end
+  end
 end
 if count < tonumber(ARGV[2]) then return 'wait' end
 if short then return 'short' end
@@ -151,7 +156,7 @@ return redis.call('XTRIM', KEYS[1], 'MAXLEN', kept)
 )
 
 #: KEYS nodes. ARGV instance, boot, whether to take a stale place, milliseconds until one is stale, info. A beat of the
-#: future is stale as well: the server's clock was put back.
+#: future is stale as well: the server's clock was put back. A place that no node can have written is nobody's.
 BEAT: Final = _script(
     _NOW,
     _NUMBER,
@@ -159,8 +164,8 @@ BEAT: Final = _script(
 local known = redis.call('HGET', KEYS[1], ARGV[1])
 if known then
   local boot, at_ms = string.match(known, '^(%S+) (%d+) ')
-  local age_ms = math.abs(now_ms - tonumber(at_ms))
-  if boot ~= ARGV[2] and not (ARGV[3] == '1' and age_ms > tonumber(ARGV[4])) then return 0 end
+  local age_ms = at_ms and math.abs(now_ms - tonumber(at_ms))
+  if at_ms and boot ~= ARGV[2] and not (ARGV[3] == '1' and age_ms > tonumber(ARGV[4])) then return 0 end
 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. text(now_ms) .. ' ' .. ARGV[5])
 return 1

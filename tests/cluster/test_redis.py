@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from redis.connection import Connection
 from redis.exceptions import RedisError
 
 from gochat.cluster.link import Command, LinkThread, connector, packed
-from gochat.cluster.ports import MOST_BYTES, START, Batch, Position, ServerAway, Unreadable
+from gochat.cluster.ports import MOST_BYTES, START, Batch, Fence, Position, ServerAway, Unreadable
 from gochat.cluster.redis_bulletin import RedisBulletin
 from gochat.cluster.redis_log import RedisLog
 from tests.cluster.real import PATIENCE_S, RealServer
@@ -320,18 +321,56 @@ def test_a_node_without_a_cluster_does_not_load_redis_py() -> None:
 # ---------------------------------------------------------------------------------------------- what no node wrote
 
 
-async def test_a_fence_that_no_node_wrote_is_none_and_is_mended(redis: RealServer) -> None:
+async def test_a_fence_that_no_node_wrote_is_none_and_is_mended(
+    redis: RealServer, caplog: pytest.LogCaptureFixture
+) -> None:
     async with three_nodes(connector(redis.url)) as nodes:
         await nodes.some_more()
         for garbage in (b"\xff", b"abc", b"abc 1x", b"abc 99999999999999999999"):
             for partition in PARTITIONS:
-                redis.command("SET", f"gc:{{{nodes.cluster}.{partition}}}:fence", garbage)
+                redis.command("SET", nodes.fence_key(partition), garbage)
             await nodes.some_more()
+        texts = (b"", b" ", b" abc", b" 1x", b" 007", b" -5", b" " + b"9" * 20)
+        await nodes.bear_spoilt_fences(lambda _: redis, *texts)
+        for partition in PARTITIONS:
+            assert f"{nodes.fence_key(partition)} holds" in caplog.text
+
+
+async def test_a_fence_that_is_no_text_is_told_of_with_the_way_out(
+    redis: RealServer, opened: Callable[..., RedisLog]
+) -> None:
+    log = opened(redis)
+    await made(log)
+    (key,) = redis.command("KEYS", "gc:*:fence")
+    redis.command("DEL", key)
+    redis.command("LPUSH", key, "x")
+    with pytest.raises(Unreadable, match=rf"{re.escape(key.decode())}.*DEL"):
+        await log.fences([0])
+    redis.command("DEL", key)
+    assert (await log.fences([0])).by_partition == {}
+
+
+async def test_answers_that_no_node_gave_do_not_count_and_stop_no_repair(
+    redis: RealServer, opened: Callable[..., RedisLog]
+) -> None:
+    log = opened(redis)
+    await made(log)
+    server, end = (await log.fences([0])).servers[0], (await log.ends([0]))[0]
+    (key,) = redis.command("KEYS", "gc:*:fence")
+    redis.command("DEL", key)
+    assert await log.offer(0, server, "north", end)
+    (offers,) = redis.command("KEYS", "gc:*:offer:*")
+    for number, garbage in enumerate((b"", b"x", b"1-2 x", b"1-2", b"\xff")):
+        redis.command("HSET", offers, b"%d" % number, garbage)
+    assert await log.seal(0, server, 2) == "wait"
+    assert isinstance(await log.seal(0, server, 1), Fence)
 
 
 async def test_signs_of_life_that_no_node_gave_are_passed_over(redis: RealServer) -> None:
     bulletin = RedisBulletin("c", connector(redis.url))
-    await bulletin.beat("i", "b", b"info")
+    for garbage in (b"", b"b", b"b x i", b"b 1"):
+        redis.command("HSET", "gc:{c}:nodes", b"i", garbage)
+        assert await bulletin.beat("i", "b", b"info")
     redis.command("HSET", "gc:{c}:nodes", b"\x1b[2J", b"b 1 i")
     for instance, value in ((b"x", b""), (b"y", b"boot then info"), (b"\xff", b"b 1 i"), (b"z", b"\xff 1 i")):
         redis.command("HSET", "gc:{c}:nodes", instance, value)

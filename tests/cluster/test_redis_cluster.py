@@ -21,6 +21,7 @@ from gochat.cluster.redis_bulletin import RedisBulletin
 from gochat.cluster.redis_cluster import RedisCluster
 from gochat.cluster.redis_log import RedisLog
 from gochat.cluster.slots import Address, SlotMap
+from gochat.commands import CommandError
 from gochat.commands.cluster.create import first_node
 from gochat.commands.cluster.join import next_node
 from gochat.commands.cluster.survey import survey
@@ -95,6 +96,13 @@ def test_commands_reach_it(primaries: Primaries, tmp_path: Path) -> None:
     for server in primaries.servers:
         server.command("DEBUG", "CHANGE-REPL-ID")
     assert survey(found).broken == frozenset(range(PARTITIONS))
+    for server in primaries.servers:
+        for key in server.command("KEYS", "gc:*:fence"):
+            server.command("DEL", key)
+            server.command("LPUSH", key, "x")
+    with pytest.raises(CommandError, match=r"the key gc:\{.*:fence .* delete it") as caught:
+        survey(found)
+    assert "somebody else" in caught.value.hint
 
 
 def test_they_are_reached_by_the_names_that_their_certificates_have(tmp_path: Path) -> None:
@@ -121,6 +129,11 @@ async def test_nothing_is_lost_when_slots_move(primaries: Primaries) -> None:
             await nodes.some_more()
             await trio.to_thread.run_sync(primaries.move, slot, source, target)
         await nodes.some_more()
+
+
+async def test_a_fence_that_no_node_wrote_is_mended(primaries: Primaries) -> None:
+    async with three_nodes(RedisCluster(primaries.url)) as nodes:
+        await nodes.bear_spoilt_fences(lambda p: primaries.servers[primaries.place_of(p, nodes.cluster)], b" abc")
 
 
 async def answer(log: RedisLog) -> list[Element]:

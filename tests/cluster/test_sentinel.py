@@ -35,6 +35,11 @@ async def test_nothing_is_lost_when_a_replica_is_promoted(watched: Watched) -> N
         await nodes.some_more()
 
 
+async def test_a_fence_that_no_node_wrote_is_mended(watched: Watched) -> None:
+    async with three_nodes(Sentinels(watched.url)) as nodes:
+        await nodes.bear_spoilt_fences(lambda _: watched.servers[0], b" abc")
+
+
 def test_a_name_that_nobody_knows_is_an_error_with_the_reason(watched: Watched) -> None:
     with pytest.raises(OSError, match=r"no Sentinel names the primary: .* does not know another"):
         Sentinels(watched.url.replace("/gochat", "/another"), PATIENCE_S)()

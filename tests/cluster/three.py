@@ -13,7 +13,7 @@ from gochat.cluster.broadcast import Broadcast
 from gochat.cluster.link import Link
 from gochat.cluster.ports import START, Element, Position
 from gochat.cluster.redis_log import RedisLog
-from tests.cluster.real import PATIENCE_S
+from tests.cluster.real import PATIENCE_S, RealServer
 from tests.waiting import until
 
 NODES = ("north", "south", "west")
@@ -95,6 +95,18 @@ class Nodes:
         """Wait until each node has had some more of its entries recorded."""
         goal = {name: self._count(name) + 3 for name in NODES}
         await until(lambda: all(self._count(name) >= goal[name] for name in NODES), pause_s=0.01)
+
+    def fence_key(self, partition: int) -> str:
+        return f"gc:{{{self.cluster}.{partition}}}:fence"
+
+    async def bear_spoilt_fences(self, server_of: Callable[[int], RealServer], *texts: bytes) -> None:
+        """Go on where somebody writes one of these texts behind the id of the partition's server."""
+        for text in texts:
+            await self.some_more()
+            for partition in PARTITIONS:
+                server, key = server_of(partition), self.fence_key(partition)
+                server.command("SET", key, server.command("GET", key).split()[0] + text)
+        await self.some_more()
 
     def _count(self, name: str) -> int:
         return sum(data.startswith(name.encode()) for data in self._acked)

@@ -16,7 +16,7 @@ from gochat.cluster.beat import BeatCodec
 from gochat.cluster.fitness import unfit
 from gochat.cluster.layout import find, unseal
 from gochat.cluster.peers import TIMEOUT_S, PeerAway, Peers
-from gochat.cluster.ports import BEAT_LIFE_S, PARTITIONS, START, Member, Position, ServerAway
+from gochat.cluster.ports import BEAT_LIFE_S, PARTITIONS, START, Member, Position, ServerAway, Unreadable
 from gochat.cluster.redis_bulletin import RedisBulletin
 from gochat.cluster.redis_log import RedisLog
 from gochat.cluster.repair import is_in_order
@@ -79,6 +79,8 @@ def survey(settings: Settings) -> Survey:
         return trio.run(partial(_survey, settings, found[0], secret, problems))
     except ServerAway as error:
         hint = "is the server running, and cluster.url right?"
+        if isinstance(error, Unreadable):
+            hint = "no node wrote that: change the password of Redis, which somebody else knows"
         raise CommandError(f"{settings.cluster.url}: {error}", hint=hint, code=EXIT_UNREACHABLE) from error
 
 
