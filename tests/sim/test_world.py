@@ -16,12 +16,12 @@ from gochat.sim.determinism import sleep_until
 from tests.sim.planted import ENOUGH, ONE, put
 
 
-@pytest.mark.parametrize("seed", range(80))
+@pytest.mark.parametrize("seed", range(140))
 def test_all_promises_are_kept(seed: int) -> None:
     assert play(draw(seed)).violations == []
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(60))
 def test_three_nodes_keep_them_too(seed: int) -> None:
     assert play(draw(seed, 3)).violations == []
 
