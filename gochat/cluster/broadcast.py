@@ -27,7 +27,7 @@ from gochat.cluster.ports import (
     Unreadable,
     check_batch,
 )
-from gochat.cluster.repair import Forked, Repair, Ring, following, is_in_order
+from gochat.cluster.repair import Repair, Ring, is_in_order, leading, reason_to_stop
 from gochat.errors import Full, StoreError
 
 log = logging.getLogger(__name__)
@@ -227,15 +227,16 @@ class Broadcast:
             await self._recording.acquire()
 
     async def _take_all(self, found: Mapping[int, Sequence[Element]]) -> None:
-        """Record what was read, but not what does not follow: either the log is being repaired, or it is a fork, which
-        a look at the fences will tell."""
+        """Record what was read, but not what does not follow: either the log is being repaired, or it is a fork, or
+        somebody else wrote there, which a look at the fences will tell."""
         news = {}
         for partition, elements in found.items():
             if partition in self._repairing:
                 continue
-            if following(self._ring.end(partition), elements):
-                news[partition] = elements
-            else:
+            count = leading(self._ring.end(partition), elements)
+            if count:
+                news[partition] = elements[:count] if count < len(elements) else elements
+            if count < len(elements):
                 self._suspects.add(partition)
                 self._look.set()
         if news:
@@ -340,6 +341,9 @@ class Broadcast:
         finally:
             self._repairing = frozenset()
         await self._leave_if_superseded(ends, known)
+        for partition in list(self._suspects):
+            await self._check_for_a_fork(partition)
+            self._suspects.discard(partition)
         for partition in self._partitions:
             term = known[partition].term
             if self._terms.get(partition) != term:
@@ -348,9 +352,6 @@ class Broadcast:
                 self._pending[partition].sent = 0
                 self._terms[partition] = term
         self._to_send.set()
-        suspects, self._suspects = self._suspects, set()
-        for partition in suspects:
-            await self._check_for_a_fork(partition)
 
     async def _pause(self, broken: frozenset[int]) -> None:
         """Neither read nor append these partitions; others go on."""
@@ -372,17 +373,20 @@ class Broadcast:
         if old:
             await self._log.keep_to(dict.fromkeys(old, NOBODY))
             await self._log.keep_to(None)
-            raise ServerAway(f"the server was a primary before another took its place: its partitions {old} are old")
+            raise ServerAway(
+                f"the server was a primary before another took its place: its partitions {old} are old. If none did, "
+                "somebody else wrote to it: empty it (FLUSHDB of this database), and the nodes put back what they have"
+            )
 
     async def _check_for_a_fork(self, partition: int) -> None:
-        """A log that is in order, and does not go on after what this node has recorded, will never do so."""
+        """A log that is in order, and does not go on after what this node has recorded, will never do so. Raises
+        Forked; and ServerAway where somebody else wrote into it: it will, once the server was emptied."""
         async with self._recording:
             before = await self._log.fences([partition])
-            end = self._ring.end(partition)
-            found = await self._log.read({partition: end}, 1, wait=False)
+            reason = await reason_to_stop(self._log, partition, self._ring.end(partition))
             after = await self._log.fences([partition])
-        if is_in_order(before, partition) and before == after and not following(end, found.get(partition, ())):
-            raise Forked(partition, f"the log does not go on after {end}")
+        if reason is not None and is_in_order(before, partition) and before == after:
+            raise reason
 
 
 def _is_fit(batch: Batch) -> bool:

@@ -21,12 +21,16 @@ from gochat.cluster.ports import (
     MOST_BYTES,
     MOST_ENTRIES,
     OFFER_LIFE_S,
+    START,
+    TERM_STEP,
     Element,
     Fence,
     Fences,
     Log,
     Position,
     ServerAway,
+    Unreadable,
+    next_term,
 )
 from gochat.errors import GochatError, StoreError
 
@@ -38,7 +42,13 @@ LOOK_S: Final = 0.02
 GAP_S: Final = 2.0
 _ANEW: Final = (
     "; this folder can't follow the log any more: make it anew by `gochat cluster join --from BACKUP` into an empty "
-    "folder, with a backup of another node"
+    "folder, with a backup of another node. Where all nodes say so, somebody else wrote to the server: empty it "
+    "(FLUSHDB of this database) and start them, and they put back what they have"
+)
+_STRANGE: Final = (
+    "partition {0} has an entry {2} right after {1}, where no node has put it: somebody else wrote to the server, or "
+    "deleted there. Take that login away, and empty the server (FLUSHDB of this database): the nodes put back what "
+    "they have"
 )
 #: How long a node that has answered keeps away from other servers when the one that it answered is silent: longer than
 #: the answer counts there, whatever its clock does meanwhile.
@@ -93,12 +103,41 @@ class _Gap(NamedTuple):
 
 def following(end: Position, elements: Sequence[Element]) -> bool:
     """Whether the elements come right after `end`, without a gap."""
-    before = end
-    for element in elements:
-        if element.position.n != before.n + 1 or element.position.term < before.term:
-            return False
-        before = element.position
-    return True
+    return leading(end, elements) == len(elements)
+
+
+def leading(end: Position, elements: Sequence[Element]) -> int:
+    """How many of the elements, from the first, come right after `end`, without a gap. A repair goes on by a step:
+    whoever else may write to the server must not use up the terms, which end somewhere, and can't be given back."""
+    term, n = end
+    for count, element in enumerate(elements):
+        position = element.position
+        n += 1
+        if position.n != n:
+            return count
+        if position.term != term:
+            if not term < position.term <= next_term(term, TERM_STEP - 1):
+                return count
+            term = position.term
+    return len(elements)
+
+
+async def reason_to_stop(shared: Log, partition: int, end: Position) -> GochatError | None:
+    """The error to be raised where the log does not go on after `end`, the last entry that a node has recorded; None
+    where it does, or ends before. Raises ServerAway.
+
+    A log that has that very entry was never another one: somebody else wrote what comes behind it, in a place that no
+    node is given, or deleted something in between. All nodes meet that, and none of their folders is to blame."""
+    before = end._replace(n=end.n - 1) if end.n else START
+    found = (await shared.read({partition: before}, 2, wait=False)).get(partition, [])
+    has_end = bool(found) and found[0].position == end
+    after = found[1:] if has_end else found
+    if following(end, after[:1]):
+        return None
+    if has_end:
+        places = (f"{place.term}-{place.n}" for place in (end, after[0].position))
+        return Unreadable(_STRANGE.format(partition, *places))
+    return Forked(partition, f"the log does not go on after {end}")
 
 
 class Repair:
@@ -231,17 +270,20 @@ class Repair:
         own = self._ring.end(partition)
         if there is None or there.n < own.n:
             if there is not None and not await self._ring.has(partition, there):
-                raise Forked(partition, f"the log has another entry at {there}")
+                reason = await reason_to_stop(self._log, partition, own)
+                raise reason or Forked(partition, f"the log has another entry at {there}")
             return await self._put_back(server, partition, there)
         if there.n > own.n:
             elements = (await self._log.read({partition: own}, MOST_ENTRIES, wait=False)).get(partition, [])
-            if not following(own, elements):
-                raise Forked(partition, f"the log does not go on after {own}")
-            if elements:
-                await self._take(partition, elements)
-            return bool(elements)
+            news = elements[: leading(own, elements)]
+            if news:
+                await self._take(partition, news)
+            elif (reason := await reason_to_stop(self._log, partition, own)) is not None:
+                raise reason
+            return bool(news)
         if there != own:
-            raise Forked(partition, f"the log has {there}, and this node {own}")
+            reason = await reason_to_stop(self._log, partition, own)
+            raise reason or Forked(partition, f"the log has {there}, and this node {own}")
         return await self._answer(server, partition, own)
 
     async def _put_back(self, server: str, partition: int, there: Position | None) -> bool:

@@ -17,15 +17,13 @@ from gochat.cluster.broadcast import Broadcast
 from gochat.cluster.link import connector
 from gochat.cluster.memory import MemoryLog
 from gochat.cluster.memory_server import MemoryServer
-from gochat.cluster.ports import MOST_BYTES, MOST_ENTRIES, START, Batch, Element, Fence, Log, Position
-from gochat.cluster.redis_log import RedisLog
+from gochat.cluster.ports import MOST_ENTRIES, START, Batch, Element, Fence, Log, Position
 from gochat.cluster.repair import Forked, is_in_order
 from gochat.errors import Full
 from tests.cluster.planting import plant
 from tests.cluster.real import PATIENCE_S, RealServer
 from tests.cluster.split import SplitLog
 from tests.cluster.three import NODES, PARTITIONS, MemoryRing, three_nodes
-from tests.waiting import until
 
 #: How long things go wrong in one run, and how long they may take to come right afterwards.
 TROUBLE_S, HEALING_S = 4.0, 60.0
@@ -537,23 +535,3 @@ async def test_nothing_is_lost_on_a_real_server(own_redis: RealServer, befall: C
         for _ in range(2):
             await befall(own_redis)
             await nodes.some_more()
-
-
-async def test_an_entry_that_no_node_can_have_written_is_told_of_until_the_server_is_emptied(redis: RealServer) -> None:
-    log, ring = RedisLog("c", connector(redis.url), read_wait_s=0.05), MemoryRing()
-    for partition in PARTITIONS:
-        await log.create(partition)
-    node = Broadcast(log, ring, "north", PARTITIONS, lambda _: 1, lambda partition, elements: None)
-    with trio.fail_after(PATIENCE_S):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(node.run)
-            await until(lambda: node.problem is None and all(ring.kept.values()), pause_s=0.01)
-            end = ring.end(0)
-            redis.command("XADD", "gc:{c.0}:log", f"{end.term}-{end.n + 1}", "e", b"x" * (MOST_BYTES + 1))
-            await until(lambda: "FLUSHDB" in (node.problem or ""), pause_s=0.01)
-            assert ring.end(0) == end
-            redis.command("FLUSHDB")
-            node.send(0, b"mine")
-            await until(lambda: node.problem is None and ring.kept[0][-1].data == b"mine", pause_s=0.01)
-            nursery.cancel_scope.cancel()
-    log.close()
