@@ -7,7 +7,18 @@ from typing import Any, Final
 
 import msgspec
 
-from gochat.cluster.certify import Repeat, Stop, Valid, Verdict, Void, judge, next_hash, record_numbers, room_number
+from gochat.cluster.certify import (
+    OLD,
+    Repeat,
+    Stop,
+    Valid,
+    Verdict,
+    Void,
+    judge,
+    next_hash,
+    record_numbers,
+    room_number,
+)
 from gochat.cluster.entry import Entry, EntryCodec
 from gochat.domain.facts import AnyFact
 from gochat.domain.side_records import AnySideRecord
@@ -53,7 +64,7 @@ def _certified(entry: Entry | None, verdict: Verdict) -> Certified:
     stop = verdict.problem if isinstance(verdict, Stop) else None
     if entry is None:
         return Certified(entry, verdict, stop=stop)
-    producer = None if isinstance(verdict, Repeat) else (entry.instance, entry.boot, entry.counter)
+    producer = None if isinstance(verdict, Repeat) or verdict == OLD else (entry.instance, entry.boot, entry.counter)
     return Certified(entry, verdict, producer, stop, entry.room)
 
 

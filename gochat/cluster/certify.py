@@ -36,7 +36,7 @@ HASH_BYTES: Final = 8
 
 
 Reason: TypeAlias = Literal[
-    "forged", "unfit", "forgotten", "base", "head", "guard", "target", "same", "deleted", "condition"
+    "forged", "unfit", "old", "forgotten", "base", "head", "guard", "target", "same", "deleted", "condition"
 ]
 
 
@@ -71,6 +71,8 @@ REPEAT: Final = Repeat()
 
 #: Nobody who knows the cluster's secret wrote it.
 FORGED: Final = Void("forged")
+#: It was decided more than HORIZON entries ago. It says nothing of its producer, whose counter may have been dropped.
+OLD: Final = Void("old")
 
 
 class Judgement(NamedTuple):
@@ -83,7 +85,7 @@ class Judgement(NamedTuple):
 
 def judge(data: bytes, n: int, partition: int, codec: EntryCodec, replica: Replica) -> Judgement:
     """Read the element at `n` and certify it. The counter of its producer rises, whatever the verdict, unless that is
-    Repeat or Stop, or there is no entry."""
+    Repeat, OLD or Stop, or there is no entry."""
     if not data:
         return Judgement(None, REPEAT)
     try:
@@ -99,11 +101,14 @@ def judge(data: bytes, n: int, partition: int, codec: EntryCodec, replica: Repli
 
 def certify(entry: Entry, n: int, replica: Replica) -> Verdict:
     """The verdict on an entry at `n` of its partition. Pure: neither the entry nor the replica is changed."""
+    # First of all: what is known of the producer of an old entry depends on how the entries were grouped.
+    if entry.base < n - HORIZON:
+        return OLD
     if entry.counter <= replica.counter(entry.instance, entry.boot):
         return REPEAT
     if replica.is_forgotten(entry.instance):
         return Void("forgotten")
-    if not n - HORIZON <= entry.base < n:
+    if entry.base >= n:
         return Void("base")
     if entry.kind != "room":
         return Valid((), entry.side_records, {}, False)

@@ -165,7 +165,7 @@ def test_a_node_that_was_put_out_records_nothing(tea: Bench) -> None:
     assert tea.add(tea.message(), instance="n2", counter=1).verdict != Void("forgotten")
 
 
-@pytest.mark.parametrize(("ahead", "expected"), [(0, "base"), (1, "Valid"), (HORIZON, "Valid"), (HORIZON + 1, "base")])
+@pytest.mark.parametrize(("ahead", "expected"), [(0, "base"), (1, "Valid"), (HORIZON, "Valid"), (HORIZON + 1, "old")])
 def test_a_decision_is_neither_old_nor_of_the_future(ahead: int, expected: str) -> None:
     bench = Bench()
     bench.replica.n = HORIZON + 50

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from gochat.errors import ConfigError, StoreError
 from gochat.store import folder, schema
 from gochat.store.portable import cluster as of_cluster
 from gochat.store.portable.backup import check
+from gochat.store.write import log_state
 from tests.cluster.real import RealServer
 from tests.contracts.scribe import Scribe
 
@@ -124,6 +126,18 @@ def test_new_numbers_count_from_above_all_that_were_there(operator: Operator) ->
     fill(operator.folder / "one", "hello")
     found = of_cluster.contents(folder.database(operator.folder / "one"))
     assert not found.is_empty and found.greatest == 1
+
+
+def test_a_node_that_joins_has_answered_no_server(operator: Operator) -> None:
+    """The node that its backup is of may have: it is made in the midst of a repair."""
+    operator.run("cluster", "create", "--data", operator.data("one"))
+    with closing(schema.connect(str(folder.database(operator.folder / "one")))) as connection:
+        log_state.save_answers(connection, {0: "a server"})
+    copy = operator.data("copy.db")
+    operator.run("backup", copy, "--data", operator.data("one"))
+    operator.run("cluster", "join", "--from", copy, "--data", operator.data("two"))
+    with closing(schema.connect(str(folder.database(operator.folder / "two")))) as connection:
+        assert log_state.answers(connection) == {}
 
 
 def test_a_backup_from_before_is_refused(operator: Operator) -> None:

@@ -143,6 +143,7 @@ def _take(link: Link, place: Path, file: Path, expected: Copy, secret: str) -> J
         layout.unseal(copy.layout, secret)
         if not layout.reaches_back(link, copy.cluster, of_cluster.positions(copied.part)):
             raise CommandError(f"{file} is too old: the log has dropped what came after it", hint=_BACKUP)
+        of_cluster.mark(copied.part, copy)  # It has answered nobody, whatever the node had whose backup it is.
         # The file first: from then on no node serves the folder alone, whatever becomes of this command.
         marker = identity.write(place, copy.cluster, copy.name)
         kept = put_in_place(copied, folder.database(place), joins=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from gochat.cluster import certify
 from gochat.cluster.certifier import Certified, Certifying
 from gochat.cluster.certify import DuplicateKeys, Valid, Void
 from gochat.cluster.entry import Entry, partition_of
@@ -325,3 +326,30 @@ def test_the_latest_entries_are_kept_as_they_were_read(monkeypatch: pytest.Monke
         1,
         None,
     )
+
+
+@pytest.mark.parametrize("first", range(8, 16))
+def test_an_old_entry_that_comes_again_is_void_whatever_is_still_known_of_its_producer(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, first: int
+) -> None:
+    """Somebody who may write to the server, and can't sign, puts it into the log once more, at `first` and after, about
+    where the counters of its producer are dropped: at once where each entry is a cycle, later where many are."""
+    for module in (certify, log_state):
+        monkeypatch.setattr(module, "HORIZON", 10)
+    partition = partition_of(TEA)
+
+    def noted(instance: str, counter: int, n: int) -> bytes:
+        notes = [ReadUpTo(TEA, instance, n)]
+        one = Entry(
+            instance=instance, boot="1", counter=counter, kind="notes", base=n - 1, ts=1_000, side_records=notes
+        )
+        return CODEC.encode(one, partition)
+
+    old = [noted("north", counter, 1 + counter) for counter in (1, 2)]
+    log = [b"", *old, *(noted("south", n, n) for n in range(4, first)), *old, *old]
+    at_once, singly = Follower(tmp_path / "1.db"), Follower(tmp_path / "2.db")
+    at_once.take(partition, placed(log))
+    for piece in placed(log):
+        singly.take(partition, [piece])
+    assert [each.hash for each in at_once.applied] == [each.hash for each in singly.applied]
+    assert at_once.tables() == singly.tables()
