@@ -51,6 +51,8 @@ class Link(Protocol):
 
     only: Mapping[int, str] | None
     """See `keep_to`."""
+    is_spent: bool
+    """Whether the rest of a reply was left unread: nothing more can be asked."""
 
     def open(self) -> None:
         """Find the servers."""
@@ -82,8 +84,8 @@ class Link(Protocol):
     def read_streams(
         self, after: Mapping[str, Position], limit: int, wait_s: float | None
     ) -> dict[bytes, list[Element]]:
-        """The entries of each stream after its position, at most `limit` of each; waits for the first for `wait_s`,
-        with None not at all."""
+        """The entries of each stream after its position, at most `limit` of each, and none after the one with which
+        they have MOST_BYTES together; waits for the first for `wait_s`, with None not at all."""
 
     def send(self, *command: str | bytes | int) -> None:
         """Send a command without a key."""
@@ -111,6 +113,8 @@ class ServerLink:
         """The id that the server had when this was opened."""
         self.only: Mapping[int, str] | None = None
         """See `keep_to`."""
+        self.is_spent = False
+        """Whether the rest of a reply was left unread."""
 
     def open(self) -> None:
         """Connect, and have the server know the scripts: it may have forgotten them with a restart."""
@@ -188,9 +192,12 @@ class ServerLink:
         sock = self._connection._sock
         sock.settimeout(timeout_s)
         try:
-            return read_reply(lambda: sock.recv(_CHUNK))
+            return read_reply(lambda: sock.recv(_CHUNK), self._spend)
         finally:
             sock.settimeout(self.timeout_s)
+
+    def _spend(self) -> None:
+        self.is_spent = True
 
     def send(self, *command: str | bytes | int) -> None:
         self._connection.send_packed_command([packed(command)], check_health=False)
@@ -370,7 +377,8 @@ class LinkThread:
             self._running = job
             result = outcome.capture(self._do, job)
             self._running = None
-            if job.is_abandoned() or isinstance(result, outcome.Error):
+            is_spent = self._link is not None and self._link.is_spent
+            if is_spent or job.is_abandoned() or isinstance(result, outcome.Error):
                 self._drop()
             try:
                 self._token.run_sync_soon(job.done, result)

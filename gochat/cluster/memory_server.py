@@ -17,6 +17,7 @@ import trio
 
 from gochat.cluster import faults
 from gochat.cluster.ports import (
+    MOST_BYTES,
     Batch,
     Element,
     Fence,
@@ -129,7 +130,7 @@ class Primary:
             stream = self.streams.get(partition)
             if stream and stream[-1].position > position:
                 first = bisect_right(stream, position, key=lambda element: element.position)
-                found[partition] = stream[first : first + limit]
+                found[partition] = _within_bytes(stream[first : first + limit])
         return found
 
     def ends(self, partitions: Collection[int]) -> dict[int, Position]:
@@ -245,6 +246,16 @@ class Primary:
     def publish(self, channel: str, message: bytes) -> None:
         for inbox in self.inboxes:
             inbox.put(channel, message)
+
+
+def _within_bytes(elements: list[Element]) -> list[Element]:
+    """Those up to the one with which they have MOST_BYTES."""
+    size = 0
+    for place, element in enumerate(elements, 1):
+        size += len(element.data)
+        if size >= MOST_BYTES:
+            return elements[:place]
+    return elements
 
 
 class Inbox:

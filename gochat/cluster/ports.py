@@ -121,8 +121,9 @@ class Log(Protocol):
 
     async def read(self, after: Mapping[int, Position], limit: int, *, wait: bool = True) -> dict[int, list[Element]]:
         """Wait until there is something after one of the positions, for some seconds at most. By partition what comes
-        after its position, in order, at most `limit` elements each; empty where nothing came. Without `wait` it
-        returns at once, and may be called while another reading waits.
+        after its position, in order; empty where nothing came. At most `limit` elements each, and none after the one
+        with which they have MOST_BYTES together; there may be fewer than the log has. Without `wait` it returns at
+        once, and may be called while another reading waits.
 
         Elements that were trimmed are left out: the first one's n tells of the gap. Where partitions have several
         servers, a reading that waits may leave to the next one what another of them has already."""

@@ -140,6 +140,7 @@ class ClusterLink:
         """All connections, those that are being made too. Under the lock."""
         self._interrupted = False
         self.only: Mapping[int, str] | None = None
+        self.is_spent = False
 
     def open(self) -> None:
         self._map = self._cluster.slots(self._opens)
@@ -280,10 +281,15 @@ class ClusterLink:
                 after = self._doubtful_first(after)
             waited = self._readings.read(after, limit, wait_s)
             self._has_read = True
+            self.is_spent = self._readings.is_spent
             return waited
         found: dict[bytes, list[Element]] = {}
         for key, position in after.items():
-            found |= self._link(slot_of_key(key)).read_streams({key: position}, limit, None)
+            link = self._link(slot_of_key(key))
+            found |= link.read_streams({key: position}, limit, None)
+            if link.is_spent:
+                self.is_spent = True
+                break
         return found
 
     def _doubtful_first(self, after: Mapping[str, Position]) -> Mapping[str, Position]:

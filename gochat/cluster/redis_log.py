@@ -35,6 +35,7 @@ from gochat.cluster.ports import (
     check_put_back,
     next_term,
 )
+from gochat.cluster.read_size import ReadSize
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ class RedisLog:
         self._writer = LinkThread("log writer", connect)
         self._reader = LinkThread("log reader", connect)
         self._other = LinkThread("log", connect)
+        self._sizes = {self._reader: ReadSize(), self._other: ReadSize()}
         self._strange_fences: dict[str, bytes] = {}
         """By key, the text that was last warned of."""
 
@@ -118,7 +120,15 @@ class RedisLog:
         streams = {self._streams[partition]: position for partition, position in after.items()}
         thread = self._reader if wait else self._other
         wait_s = self._read_wait_s if wait else None
-        found = await thread.call(lambda link: link.read_streams(streams, limit, wait_s))
+        size = self._sizes[thread]
+
+        def read(link: Link) -> dict[bytes, list[Element]]:
+            count = min(limit, size.count)
+            found = link.read_streams(streams, count, wait_s)
+            size.learn(found.values(), count, is_cut=link.is_spent)
+            return found
+
+        found = await thread.call(read)
         return {self._partitions[stream]: elements for stream, elements in found.items()}
 
     async def ends(self, partitions: Collection[int]) -> dict[int, Position]:

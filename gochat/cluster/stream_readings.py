@@ -39,6 +39,8 @@ class StreamReadings:
         self._connect = connect
         self._selector = selectors.DefaultSelector()
         self._readings: dict[str, _Reading] = {}
+        self.is_spent = False
+        """Whether the rest of a reply was left unread."""
 
     def read(self, after: Mapping[str, Position], limit: int, wait_s: float) -> dict[bytes, list[Element]]:
         """See `Link.read_streams`."""
@@ -85,6 +87,7 @@ class StreamReadings:
         assert reading.after is not None
         waited_after, reading.after = reading.after, None
         found = reading.link.receive_streams(reading.link.timeout_s)
+        self.is_spent = self.is_spent or reading.link.is_spent
         elements = next(iter(found.values()), [])
         if waited_after == position:
             return elements

@@ -64,10 +64,11 @@ class _Bytes:
         self.at = 0
 
 
-def read_reply(receive: Callable[[], bytes]) -> dict[bytes, list[Element]]:
+def read_reply(receive: Callable[[], bytes], cut: Callable[[], None] = lambda: None) -> dict[bytes, list[Element]]:
     """The entries by stream, in order; none where the server has waited in vain. `receive` gives the next bytes, at
-    least one, and none at the end. Raises ResponseError where the server says that it can't, InvalidResponse for
-    another reply than one to XREAD, and ConnectionError."""
+    least one, and none at the end. Where more of a stream comes after MOST_BYTES of it, `cut` is called, and the rest
+    of the reply left unread: it could fill the memory. Raises ResponseError where the server says that it can't,
+    InvalidResponse for another reply than one to XREAD, and ConnectionError."""
     source = _Bytes(receive)
     head = source.match(_COUNT, _ERROR)
     if head.re is _ERROR:
@@ -76,9 +77,14 @@ def read_reply(receive: Callable[[], bytes]) -> dict[bytes, list[Element]]:
     for _ in range(int(head[1])):
         key = source.take(int(source.match(_STREAM)[1]))
         elements = found[key] = []
+        size = 0
         for _ in range(int(source.match(_COUNT)[1])):
+            if size >= MOST_BYTES:
+                cut()
+                return found
             term, n, length = map(int, source.match(_ENTRY).groups())
             if length > MOST_BYTES or term > MOST_NUMBER or n > MOST_NUMBER:
                 raise InvalidResponse(_TOO_MUCH.format(key.decode(errors="replace"), term, n, length))
             elements.append(Element(Position(term, n), source.take(length)))
+            size += length
     return found

@@ -52,6 +52,20 @@ def test_cut_anywhere() -> None:
         assert read_reply(pieces(data, *sorted(random.sample(range(1, len(data)), random.randint(1, 9))))) == ENTRIES
 
 
+@pytest.mark.parametrize(("length", "come"), [(MOST_BYTES, 1), (MOST_BYTES // 2, 2), (MOST_BYTES // 2 - 1, 3)])
+def test_a_long_reply_is_cut_and_the_rest_left(length: int, come: int) -> None:
+    elements = [Element(Position(1, n), b"x" * length) for n in range(1, 6)]
+    cuts: list[None] = []
+    found = read_reply(pieces(reply({LOG: ENTRIES[LOG], OTHER: elements})), lambda: cuts.append(None))
+    assert found == {LOG: ENTRIES[LOG], OTHER: elements[:come]} and len(cuts) == 1
+    cuts.clear()
+    assert read_reply(pieces(reply({OTHER: elements[:come], LOG: ENTRIES[LOG]})), lambda: cuts.append(None)).keys() == {
+        OTHER,
+        LOG,
+    }
+    assert not cuts, "a stream that ends there is whole"
+
+
 def test_nothing_came() -> None:
     assert read_reply(pieces(b"*-1\r\n")) == {}
 

@@ -189,6 +189,24 @@ class LogContract:
         rest = await whole(log, 0, first[-1].position, 100)
         assert [element.data for element in first + rest] == [b"", *(b"%d" % i for i in range(10))]
 
+    @pytest.mark.parametrize("wait", [True, False])
+    async def test_a_reading_has_a_bound_in_bytes(self, server: LogServer, wait: bool) -> None:
+        log, terms = await made(server)
+        written = {p: [bytes([p, n]) * (MOST_BYTES // 5) for n in range(1, 8)] for p in (0, 2)}
+        for p, entries in written.items():
+            assert await log.append([Batch(p, terms[p], entries[:2])]) == [Position(terms[p], 3)]
+            for entry in entries[2:]:
+                await log.append([Batch(p, terms[p], [entry])])
+        read: dict[int, list[Element]] = {0: [], 2: []}
+        with trio.fail_after(PATIENCE_S):
+            while any(len(elements) < 8 for elements in read.values()):
+                after = {p: elements[-1].position if elements else START for p, elements in read.items()}
+                for p, elements in (await log.read(after, 1_000, wait=wait)).items():
+                    assert sum(len(element.data) for element in elements[:-1]) < MOST_BYTES
+                    read[p] += elements
+        assert {p: [element.data for element in elements[1:]] for p, elements in read.items()} == written
+        assert [element.position.n for element in read[2]] == list(range(1, 9))
+
     async def test_a_reading_waits_for_news(self, server: LogServer) -> None:
         log, terms = await made(server)
         other = server.log("south")
