@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import socket
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -36,6 +35,7 @@ from gochat.errors import ConfigError, GochatError
 from gochat.store import folder
 from gochat.store.portable import cluster as of_cluster
 from gochat.store.portable.cluster import Copy
+from gochat.wall_clock import wall_ms
 
 log = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ async def shared(settings: Settings, part: Part) -> AsyncIterator[Shared]:
     connect = link_maker(settings.cluster)
     cluster = part.identity.cluster
     threads = RedisLog(cluster, connect), RedisBulletin(cluster, connect), LinkThread("registry", connect)
-    watch, peers = ServerWatch(), Peers(Signer(part.identity.secret, lambda: time.time_ns() // 1_000_000))
+    watch, peers = ServerWatch(), Peers(Signer(part.identity.secret, wall_ms))
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_keep_registered, threads[2], part, watch)

@@ -17,6 +17,7 @@ from gochat.collector import Sources, values
 from gochat.domain.ids import is_dm
 from gochat.protocol import entries, replies
 from gochat.protocol.entries import Check, Child, SupervisorEntry
+from gochat.wall_clock import wall_ms
 
 #: Tasks of a supervisor that are told: a node has a dozen services, and for moments as many rooms as are loaded.
 TOLD: Final = 50
@@ -28,7 +29,7 @@ def overview(sources: Sources) -> replies.Overview:
     return replies.Overview(
         node=sources.gateway.node,
         server=f"gochat/{gochat.__version__}",
-        ts=time.time_ns() // 1_000_000,
+        ts=wall_ms(),
         ready=all(check.problem is None for check in checks),
         checks=checks,
         metrics=values(sources),

@@ -19,6 +19,7 @@ from gochat.domain.side_records import TICKET as PREFIX
 from gochat.domain.side_records import Revoked
 from gochat.errors import AuthError
 from gochat.ports.journal import Journal
+from gochat.wall_clock import wall_ms
 
 #: The time within which a link must be opened.
 TTL_S: Final = 600
@@ -66,7 +67,7 @@ class Tickets:
                 raise AuthError(refusal)
             if self._standing.is_revoked(name):
                 raise AuthError(USED)
-            entry = Revoked("jti", name, time.time_ns() // 1_000_000)
+            entry = Revoked("jti", name, wall_ms())
             await self._journal.append_side_records([entry])
             self._standing.apply(entry)
             # Another node may have recorded a use meanwhile: of two the first one counts, on every node.

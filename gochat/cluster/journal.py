@@ -9,7 +9,6 @@ rooms here (`listen`). Nothing is told before it is recorded in this node's data
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -46,6 +45,7 @@ from gochat.ports.journal import (
     OnStanding,
 )
 from gochat.replication import AnyNews, EpochIs, Followed, Noted, ReplicaStore
+from gochat.wall_clock import wall_ms
 
 log = logging.getLogger(__name__)
 
@@ -230,7 +230,7 @@ class ClusterJournal:
             partition_of(record.room),
             room=record.room,
             head=facts[0].seq - 1 if facts else record.head,
-            ts=facts[-1].ts if facts else _now_ms(),
+            ts=facts[-1].ts if facts else wall_ms(),
             facts=facts,
             side_records=side_records,
             hidden=dict(hidden),
@@ -288,7 +288,7 @@ class ClusterJournal:
         if audited is None:
             return
         detail = msgspec.json.encode({"action": audited.action, "subject": audited.subject}).decode()
-        missing = [Audited(_now_ms(), audited.actor, "node.unconfirmed", name, detail) for name in names]
+        missing = [Audited(wall_ms(), audited.actor, "node.unconfirmed", name, detail) for name in names]
         try:
             self.append(RoomRecord(room="", room_pk=0), (), missing, lambda result: None)
         except (StoreError, Full) as error:
@@ -355,7 +355,7 @@ class ClusterJournal:
 
     def _send_news(self, kind: Kind, partition: int, news: Sequence[AnyNews], done: OnRecorded) -> None:
         """Raises StoreError and Full."""
-        entry = self._entry(kind, partition, ts=_now_ms(), side_records=news)
+        entry = self._entry(kind, partition, ts=wall_ms(), side_records=news)
         self._send(partition, entry, done, float("inf"))
 
     # ------------------------------------------------------------------------------------------ lifetime
@@ -441,7 +441,3 @@ async def joined(store: ReplicaStore, shared: Shared) -> AsyncIterator[ClusterJo
             with trio.CancelScope(shield=True), trio.move_on_after(LEAVE_S):
                 await journal.leave()
             nursery.cancel_scope.cancel()
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

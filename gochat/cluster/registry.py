@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -23,6 +22,7 @@ from gochat.cluster.ports import BEAT_LIFE_S, PARTITIONS, START, Member, Positio
 from gochat.cluster.shared import Shared
 from gochat.errors import GochatError, StoreError
 from gochat.replication import ReplicaStore
+from gochat.wall_clock import wall_ms
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class NodeRegistry:
         self._store = store
         self._version = version
         self._codec = BeatCodec(shared.identity.cluster, shared.identity.secret)
-        self.clock = Clock(shared.bulletin, _now_ms)
+        self.clock = Clock(shared.bulletin, wall_ms)
         self._others_rules: frozenset[str] = frozenset()
         """The nodes that were warned of."""
         self._beaten = trio.Event()
@@ -325,7 +325,3 @@ class NodeRegistry:
             self._marks.popleft()
         at, ends = self._marks[0]
         return ends if at <= now - KEEP_S else [0] * PARTITIONS
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

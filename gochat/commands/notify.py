@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from gochat.commands import EXIT_FAILED, EXIT_OK, CommandError
 from gochat.commands.connection import User, admin_options
 from gochat.commands.options import config_option, data_option, load_settings
 from gochat.domain.notices import CHANNELS
+from gochat.wall_clock import wall_ms
 
 if TYPE_CHECKING:
     from gochat.client import Chat, TokenSource
@@ -121,7 +121,7 @@ async def _tested(settings: Settings, who: str, wanted: list[str], mail: str | N
     from gochat.notify.channels import Channels
 
     place = Path(settings.node.data)
-    channels = Channels(settings.notify, place, lambda: time.time_ns() // 1_000_000, _push_secret(settings, place))
+    channels = Channels(settings.notify, place, wall_ms, _push_secret(settings, place))
     try:
         return [each for name in wanted for each in await _sent(settings, channels, name, who, mail)]
     finally:
@@ -141,7 +141,7 @@ async def _sent(settings: Settings, channels: Channels, name: str, who: str, mai
     from gochat.notify.notification import Notification
 
     (channel,) = [each for each in channels.all if each.name == name]
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
     notification = Notification(
         id=f"ntf_test_{secrets.token_hex(8)}",
         user=who,

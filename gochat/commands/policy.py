@@ -28,6 +28,7 @@ from gochat.policy.compare import Change, change, refused_by_rate
 from gochat.settings import load
 from gochat.store.read.recent import Said, contacts, said_since
 from gochat.store.schema import connect
+from gochat.wall_clock import wall_ms
 
 _PROGRESS_S = 1.0
 _PROGRESS_EVERY = 1_000
@@ -70,7 +71,7 @@ def test(new: Path, against: int, limit: int, as_json: bool, data: str | None, c
     """
     present = load_settings(config, {"node.data": data}).settings
     wanted = load(new, os.environ, {}).settings
-    since_ms = time.time_ns() // 1_000_000 - against * 1000
+    since_ms = wall_ms() - against * 1000
     show = _Json(limit) if as_json else _Text(limit)
     try:
         with closing(connect(str(node_database(present)), read_only=True)) as connection:

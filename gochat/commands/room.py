@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ from gochat.commands.files import Progress, node_database, replacing
 from gochat.commands.options import config_option, data_option, load_settings
 from gochat.domain import ids
 from gochat.domain.plurals import counted
+from gochat.wall_clock import wall_ms
 
 if TYPE_CHECKING:
     from gochat.client import Chat, TokenSource
@@ -102,7 +102,7 @@ def _export_database(
             node_database(settings),
             room,
             part,
-            now_ms=time.time_ns() // 1_000_000,
+            now_ms=wall_ms(),
             progress=progress,
             upto_seq=upto_seq,
             upto_ms=upto_ms,
@@ -148,7 +148,7 @@ def expire(
             "nothing expires: retention.group_days and retention.private_days are 0",
             hint="--older-than DAYS counts all the same",
         )
-    database, now_ms = node_database(settings), time.time_ns() // 1_000_000
+    database, now_ms = node_database(settings), wall_ms()
     with reading(database) as connection:
         groups, private = count(connection, cutoffs(*days, now_ms))
     if not as_json or not dry_run:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from gochat.commands.files import Progress, node_database, replacing
 from gochat.commands.options import config_option, data_option, load_settings
 from gochat.domain import ids
 from gochat.domain.plurals import counted
+from gochat.wall_clock import wall_ms
 
 if TYPE_CHECKING:
     from gochat.store.portable.delete_user import Removed
@@ -48,7 +48,7 @@ def export(user: str, file: Path, as_json: bool, data: str | None, config: Path 
     _user(user)
     settings, _, _ = load_settings(config, {"node.data": data})
     with replacing(file) as part:
-        done = export_user(node_database(settings), user, part, now_ms=time.time_ns() // 1_000_000)
+        done = export_user(node_database(settings), user, part, now_ms=wall_ms())
     if as_json:
         click.echo(json.dumps({"file": str(file), **done._asdict(), "bytes": file.stat().st_size}))
     else:
@@ -89,7 +89,7 @@ def delete(user: str, yes: bool, as_json: bool, data: str | None, config: Path |
         click.confirm(f"Delete everything that {user} wrote?", abort=True, err=True)
     progress = Progress("recorded")
     with folder.locked(database.parent):
-        done = delete_user(database, user, now_ms=time.time_ns() // 1_000_000, progress=progress)
+        done = delete_user(database, user, now_ms=wall_ms(), progress=progress)
     if as_json:
         import msgspec
 
@@ -122,7 +122,7 @@ def release(user: str, as_json: bool, data: str | None, config: Path | None) -> 
     _user(user)
     database = node_database(load_settings(config, {"node.data": data}).settings)
     with folder.locked(database.parent):
-        release_user(database, user, now_ms=time.time_ns() // 1_000_000)
+        release_user(database, user, now_ms=wall_ms())
     click.echo(json.dumps({"user": user, "released": True}) if as_json else f"{user} is released")
     return EXIT_OK
 

@@ -68,6 +68,7 @@ class RoomRules(msgspec.Struct, frozen=True):
 
 NO_ROOM = Denied("not_found", "there is no such room")
 NOT_MEMBER = Denied("not_member", "you are no longer a member of this room")
+NO_MEMBER = Denied("not_found", "that user is not a member of the group")
 NO_USER = Denied("not_found", "there is no such user")
 NO_MESSAGE = Denied("not_found", "there is no such message")
 CHANGED = Denied("conflict", "it has changed since; read it again", rule="if_match")

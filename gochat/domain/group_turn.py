@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from gochat.domain import commands, facts
-from gochat.domain.draft import CHANGED, NO_ROOM, NO_USER, NOT_MEMBER, RANK, Done, Draft, Outcome
+from gochat.domain.draft import CHANGED, NO_MEMBER, NO_ROOM, NO_USER, NOT_MEMBER, RANK, Done, Draft, Outcome
 from gochat.domain.membership import would_lose_last_owner
 from gochat.domain.side_records import Added, Sanctioned, SanctionKind
 from gochat.errors import Denied
@@ -126,7 +126,7 @@ class GroupTurn(Draft):
             return denied
         present = user in self.draft.members
         if isinstance(command, commands.Mute) and not present:
-            return Denied("not_found", "that user is not a member of the group")
+            return NO_MEMBER
         if not on and not self.draft.sanctioned(user, kind, self._now_ms):
             return self._as_it_is()
         if refusal is not None:
@@ -148,7 +148,7 @@ class GroupTurn(Draft):
             return Denied("forbidden", "only an owner may change roles")
         role = self.draft.members.get(command.member)
         if role is None:
-            return Denied("not_found", "that user is not a member of the group")
+            return NO_MEMBER
         if command.expects is not None and role != command.expects:
             return CHANGED
         if role == command.role:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from gochat.domain import commands, ids
 from gochat.domain.display_text import bare_emoji, clean_body, clean_line
+from gochat.domain.draft import NO_ROOM
 from gochat.errors import Denied
 from gochat.protocol import requests as req
 from gochat.protocol.replies import Limits
@@ -32,9 +33,6 @@ Make: TypeAlias = Callable[[Any, Principal, Limits], commands.AnyCommand | Denie
 
 def bad(problem: str) -> Denied:
     return Denied("bad_request", problem)
-
-
-NO_ROOM = Denied("not_found", "there is no such room")
 
 
 def check_text(text: str, most: int, what: str) -> str | Denied:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import time
-
 import msgspec
 
 from gochat.auth.standing import touches
 from gochat.domain.display_text import clean_body
 from gochat.domain.ids import group, is_name
 from gochat.domain.side_records import AnySideRecord, AnyStanding, Audited, ReportClosed, Revoked, Suspended
+from gochat.domain.turn import NO_ROOM, NOT_MEMBER
 from gochat.errors import REVOKED, Denied
 from gochat.ports.archive import Viewer
 from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.conversation import Principal, bad, check_room
 from gochat.session.gateway import Gateway
+from gochat.wall_clock import wall_ms
 
-NO_ROOM = Denied("not_found", "there is no such room")
-NOT_MEMBER = Denied("not_member", "you are no longer a member of this room")
 NO_REPORT = Denied("not_found", "there is no such report")
 SANCTIONS_MODERATORS_ONLY = Denied("forbidden", "mutes and bans are told the moderators of a group, and admins")
 MODERATORS_ONLY = Denied("forbidden", "reports are for the moderators of a group, and for admins")
@@ -45,7 +43,7 @@ async def close_report(gateway: Gateway, who: Principal, request: req.CloseRepor
     if await _moderates(gateway, who, room) is not None:
         return NO_REPORT  # Nobody else learns what was reported: in a private room that would tell by whom.
     if is_open:
-        now = _now_ms()
+        now = wall_ms()
         await gateway.journal.append_side_records(
             [
                 ReportClosed(request.report, now, who.user),
@@ -113,7 +111,7 @@ async def _moderates(gateway: Gateway, who: Principal, room: str, otherwise: Den
 
 
 def _standing(request: req.AdminAction, actor: str) -> AnyStanding | Denied:
-    now = _now_ms()
+    now = wall_ms()
     if request.user is not None and not is_name(request.user):
         return bad("user: not a user id")
     if request.action == "revoke":
@@ -126,7 +124,3 @@ def _standing(request: req.AdminAction, actor: str) -> AnyStanding | Denied:
         return bad("unsuspend takes no seconds")
     until = None if request.seconds is None else now + request.seconds * 1000
     return Suspended(request.user, request.action == "suspend", now, until, actor, request.reason)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

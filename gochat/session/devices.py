@@ -5,7 +5,6 @@ The same functions answer a session, a call of REST, and another node of the clu
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Final, Literal, TypeAlias, TypeVar, cast
@@ -19,6 +18,7 @@ from gochat.protocol import replies
 from gochat.protocol import requests as req
 from gochat.protocol.entries import Device
 from gochat.session.gateway import Gateway, SignedIn
+from gochat.wall_clock import wall_ms
 
 NO_SESSION: Final = Denied("not_found", "you have no such session")
 ITSELF: Final = Denied("conflict", "this is the session that asks: to close its connection ends it")
@@ -144,5 +144,5 @@ async def _sign_out_here(gateway: Gateway, wanted: SignOutOf) -> SignedOut:
         return SignedOut("closed")
     # Not under `standing.changing`: nothing lifts this entry, so that its order among others does not matter, and they
     # need not wait while it is on its way.
-    await gateway.journal.append_side_records([Revoked("jti", token_id, time.time_ns() // 1_000_000)])
+    await gateway.journal.append_side_records([Revoked("jti", token_id, wall_ms())])
     return SignedOut("revoked")

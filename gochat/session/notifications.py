@@ -3,8 +3,6 @@ REST."""
 
 from __future__ import annotations
 
-import time
-
 import msgspec
 
 from gochat.domain.ids import is_dm
@@ -32,6 +30,7 @@ from gochat.protocol import requests as req
 from gochat.protocol.conversation import Principal, bad, check_room
 from gochat.protocol.entries import NotificationEntry, Silence
 from gochat.session.gateway import Gateway
+from gochat.wall_clock import wall_ms
 
 NO_PUSH = Denied("conflict", "this server does not push: notify.push is off")
 TOO_MANY = Denied("conflict", f"{MOST_SILENT:,} rooms are silent: end one of these first")
@@ -39,7 +38,7 @@ TOO_MANY = Denied("conflict", f"{MOST_SILENT:,} rooms are silent: end one of the
 
 async def notify(gateway: Gateway, who: Identity, request: req.Notify) -> msgspec.Struct | Denied:
     """Change what the user wants, if anything is to be changed, and tell what that is. Raises StoreError, Full."""
-    now_ms, wishes = _now_ms(), gateway.notifications.notices.wishes
+    now_ms, wishes = wall_ms(), gateway.notifications.notices.wishes
     changes: list[AnyWish] = []
     if request.room is not None:
         denied = await _check_silence(gateway, who, request.room, request.until, now_ms)
@@ -83,7 +82,7 @@ async def push(gateway: Gateway, who: Identity, request: req.Push) -> msgspec.St
         why = problem(device)
         if why is not None:
             return bad(f"subscription.{why}")
-        changes.append(Subscribed(who.user, device, _now_ms(), who.token_id))
+        changes.append(Subscribed(who.user, device, wall_ms(), who.token_id))
     if request.forget is not None:
         changes.append(Unsubscribed(who.user, request.forget))
     if changes:
@@ -92,7 +91,7 @@ async def push(gateway: Gateway, who: Identity, request: req.Push) -> msgspec.St
         if gateway.standing.refusal(who) is not None:
             await gateway.journal.append_side_records([Unsubscribed(who.user, None)])
             return Denied("unauthorized", "your access has ended")
-    wanted = await gateway.notifications.notices.wishes(who.user, _now_ms())
+    wanted = await gateway.notifications.notices.wishes(who.user, wall_ms())
     return replies.Push(id=request.id, key=key, devices=wanted.devices)
 
 
@@ -102,9 +101,9 @@ async def notifications(gateway: Gateway, who: Principal, request: req.Notificat
     retried = None
     if request.retry:
         await gateway.journal.append_side_records(
-            [Audited(_now_ms(), who.user, "notifications.retry", request.channel)]
+            [Audited(wall_ms(), who.user, "notifications.retry", request.channel)]
         )
-        retried = await notices.revive(request.channel, _now_ms())
+        retried = await notices.revive(request.channel, wall_ms())
         gateway.notifications.wake()
     counts = await notices.counts()
     channels = (request.channel,) if request.channel is not None else CHANNELS
@@ -150,7 +149,3 @@ def _hours(span: str, tz: str | None) -> QuietHours | None:
     if tz is None:
         raise ValueError("quiet needs tz")
     return quiet.parse(span, tz)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

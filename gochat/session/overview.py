@@ -8,7 +8,6 @@ from __future__ import annotations
 import heapq
 import itertools
 import re
-import time
 from collections.abc import Sequence
 from typing import Final, TypeVar
 
@@ -25,6 +24,7 @@ from gochat.protocol import requests as req
 from gochat.protocol.conversation import Principal, bad
 from gochat.protocol.entries import Account, MailboxEntry, SessionEntry
 from gochat.session.gateway import Gateway, SignedIn
+from gochat.wall_clock import wall_ms
 
 Entry = TypeVar("Entry")
 
@@ -61,7 +61,7 @@ async def rooms(gateway: Gateway, who: Principal, request: req.Rooms) -> msgspec
     if request.q is not None:
         return await _groups_named(gateway, who, request, request.q)
     if request.private:
-        await gateway.journal.append_side_records([Audited(_now_ms(), who.user, "rooms.list", request.user)])
+        await gateway.journal.append_side_records([Audited(wall_ms(), who.user, "rooms.list", request.user)])
     prefix = ("dm:" if request.private else "group:") + request.prefix if request.prefix else ""
     found, following = await gateway.archive.rooms(
         request.user, request.private, request.limit, _after(prefix, request.cursor)
@@ -128,7 +128,7 @@ async def overview(gateway: Gateway, who: Principal, request: req.Overview) -> m
 
 async def mailboxes(gateway: Gateway, who: Principal, request: req.Mailboxes) -> msgspec.Struct | Denied:
     if request.private:
-        await gateway.journal.append_side_records([Audited(_now_ms(), who.user, "mailboxes.list")])
+        await gateway.journal.append_side_records([Audited(wall_ms(), who.user, "mailboxes.list")])
     found = gateway.mailboxes.look(itertools.chain(gateway.rooms, gateway.users))
     page, following = _slice(found, request.limit, request.cursor)
     return replies.Mailboxes(
@@ -180,7 +180,3 @@ def _cursor(cursor: str | None) -> tuple[str, int]:
     """Where the page before ended; a cursor that is none leads to where the list begins."""
     user, _, moment = (cursor or "").partition(":")
     return (user, int(moment)) if moment.isascii() and moment.isdecimal() and len(moment) < 25 else ("", 0)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final
@@ -13,6 +12,7 @@ import msgspec
 from gochat.domain.folding import NO_WORDS, words
 from gochat.domain.ids import is_name
 from gochat.domain.side_records import private_look
+from gochat.domain.turn import NO_ROOM, NOT_MEMBER
 from gochat.errors import TOKEN_ENDED, AuthError, Denied, Full, StoreError, TooCostly, store_refusal
 from gochat.ports.archive import Viewer
 from gochat.protocol import replies
@@ -26,13 +26,12 @@ from gochat.session.gateway import in_trio_time
 from gochat.session.moderation import MODERATION, moderate
 from gochat.session.positions import CLOSED
 from gochat.session.session import Session
+from gochat.wall_clock import wall_ms
 
 log = logging.getLogger(__name__)
 
-NO_ROOM = Denied("not_found", "there is no such room")
 #: How often what a user sees is looked up anew because somebody, somewhere, ceased to see somebody meanwhile.
 LOOKS = 3
-NOT_MEMBER = Denied("not_member", "you are no longer a member of this room")
 
 
 async def answer(session: Session, request: req.AnyRequest) -> None:
@@ -68,7 +67,7 @@ async def _history(session: Session, request: req.History) -> msgspec.Struct | D
         denied = Denied("bad_request", "before and after exclude each other")
     if denied is not None:
         return denied
-    look = private_look(*session.principal, request.room, time.time_ns() // 1_000_000)
+    look = private_look(*session.principal, request.room, wall_ms())
     if look is not None:
         await session.gateway.journal.append_side_records([look])
     archive = session.gateway.archive

@@ -12,6 +12,7 @@ from functools import partial
 import trio
 
 from gochat.domain.ids import dm_users, is_dm, is_room
+from gochat.domain.turn import NO_ROOM, NOT_MEMBER
 from gochat.errors import Denied, NotCurrent, StoreError
 from gochat.ports.archive import Snapshot
 from gochat.protocol import replies
@@ -122,7 +123,7 @@ async def resume(session: Session, request: Resume) -> Denied | replies.Ok:
     if not is_room(room):
         return Denied("bad_request", "room: not a room id")
     if is_dm(room) and session.user not in dm_users(room):
-        return Denied("not_found", "there is no such room")
+        return NO_ROOM
     try:
         await gateway.journal.barrier([room])
     except NotCurrent:
@@ -140,9 +141,9 @@ async def resume(session: Session, request: Resume) -> Denied | replies.Ok:
     if head is None or session.state == CLOSED:
         if is_dm(room) and session.state == OPEN:
             session.put(room, None)  # Let in, it is heard from there on, whatever was missed before.
-        return Denied("not_found", "there is no such room") if is_current else NOT_ALL_HERE
+        return NO_ROOM if is_current else NOT_ALL_HERE
     if ended is not None and not (gateway.after_leaving or session.principal.admin):
-        return Denied("not_member", "you are no longer a member of this room") if is_current else NOT_ALL_HERE
+        return NOT_MEMBER if is_current else NOT_ALL_HERE
     is_same = request.epoch in (None, gateway.journal.epoch)
     if not is_current and (request.seq > head or not is_same):
         return NOT_ALL_HERE

@@ -67,4 +67,4 @@ def own_redis() -> Iterator[RealServer]:
 @pytest.fixture
 def one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """The nodes' clocks go with the server's."""
-    monkeypatch.setattr(registry, "_now_ms", lambda: int(trio.current_time() * 1000))
+    monkeypatch.setattr(registry, "wall_ms", lambda: int(trio.current_time() * 1000))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,6 +11,7 @@ import click
 from gochat.commands import EXIT_OK, CommandError
 from gochat.commands.cluster.options import cluster_option, require_url
 from gochat.commands.options import config_option, data_option, load_settings
+from gochat.wall_clock import wall_ms
 
 if TYPE_CHECKING:
     from gochat.cluster.link import Link
@@ -114,7 +114,7 @@ def _mark(link: Link, database: Path, name: str, secret: str) -> Copy:
     made = layout.Layout(
         cluster=identity.new_cluster_id(),
         partitions=PARTITIONS,
-        created_ms=time.time_ns() // 1_000_000,
+        created_ms=wall_ms(),
         epoch=found.epoch,
         was_empty=found.is_empty,
         above=found.greatest,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
@@ -25,6 +24,7 @@ from gochat.cluster.signing import Signer
 from gochat.commands import EXIT_UNREACHABLE, CommandError
 from gochat.commands.cluster.server import server
 from gochat.config import Settings
+from gochat.wall_clock import wall_ms
 
 STATE: Final = "/internal/state"
 
@@ -140,7 +140,7 @@ async def ask_any(
 ) -> Asked:
     """Ask one node that lives after the other, until one answers."""
     problems: list[str] = []
-    peers = Peers(Signer(secret, lambda: time.time_ns() // 1_000_000), timeout_s=timeout_s)
+    peers = Peers(Signer(secret, wall_ms), timeout_s=timeout_s)
     try:
         for node in nodes:
             if node.alive and node.url:

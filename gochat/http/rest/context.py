@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -25,10 +24,7 @@ from gochat.protocol.catalogue import ADMIN, allows
 from gochat.protocol.conversation import Principal
 from gochat.protocol.replies import Devices, Limits
 from gochat.protocol.requests import AnyRequest, History, Notify, Push, SignOut
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+from gochat.wall_clock import wall_ms
 
 
 class RestContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +48,7 @@ class RestContext(msgspec.Struct, frozen=True, kw_only=True):
     notify: Callable[[Identity, Notify], Awaitable[msgspec.Struct | Denied]]
     push: Callable[[Identity, Push], Awaitable[msgspec.Struct | Denied]]
     """Answer the requests of users about notifications (session/notifications.py)."""
-    now_ms: Callable[[], int] = _now_ms
+    now_ms: Callable[[], int] = wall_ms
     after_leaving: bool = True
     calls_per_s: float = 1.0
     """Requests without a token from one address in the long run: those that redeem a ticket."""

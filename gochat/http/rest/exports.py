@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -17,6 +16,7 @@ from gochat.http.problems import CutShort
 from gochat.http.rest.refused import Refused, invalid_token
 from gochat.store.folder import database
 from gochat.store.portable.export_room import export_room
+from gochat.wall_clock import wall_ms
 
 #: As registered with IANA.
 MEDIA_TYPE: Final = "application/vnd.sqlite3"
@@ -60,7 +60,7 @@ class Exports:
             left.unlink()  # by a node that was killed
         descriptor, name = tempfile.mkstemp(prefix=_PREFIX, dir=self._data)
         try:
-            now_ms = time.time_ns() // 1_000_000
+            now_ms = wall_ms()
             # Without the members' read positions: live, these are shown in small rooms only.
             export_room(database(self._data), room, Path(name), now_ms=now_ms, reads=False, progress=_give_up)
             return os.fdopen(descriptor, "rb")

@@ -7,8 +7,8 @@ from typing import cast
 from msgspec import UNSET
 
 from gochat.domain import ids
+from gochat.domain.draft import NO_MEMBER
 from gochat.domain.facts import Role
-from gochat.errors import Denied
 from gochat.http.rest.commands import carry_out, check_form
 from gochat.http.rest.conditions import check_match
 from gochat.http.rest.context import Call, Reply, check
@@ -18,8 +18,6 @@ from gochat.http.rest.shapes import LeaveQuery, ListQuery, Membership
 from gochat.http.rest.views import MemberPage, MemberView
 from gochat.protocol.conversation import check_room
 from gochat.protocol.requests import GroupAction
-
-_NO_MEMBER = Denied("not_found", "that user is not a member of the group")
 
 
 async def list_members(call: Call) -> Reply:
@@ -101,6 +99,6 @@ async def _find(call: Call) -> MemberView:
         raise await absent(call, room)
     role = await archive.membership(user, room)
     if role in (None, "former"):
-        raise Refused(_NO_MEMBER)
+        raise Refused(NO_MEMBER)
     known = await archive.users([user])
     return MemberView(user=user, name=known.get(user, (user, None))[0], role=cast(Role, role))

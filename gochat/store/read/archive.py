@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 from gochat.domain.facts import AnyFact
@@ -35,6 +34,7 @@ from gochat.store.read.separate import MOST, SeparateRooms
 from gochat.store.read.welcome import welcome
 from gochat.store.search import search, user_search
 from gochat.store.search.searches import Budget, Searches, always
+from gochat.wall_clock import wall_ms
 
 
 class SqliteArchive:
@@ -74,7 +74,7 @@ class SqliteArchive:
         return ListRead(connection, self._epoch, user, left_out, self._receipts(connection, user))
 
     def _receipts(self, connection: sqlite3.Connection, user: str) -> Receipts:
-        return Receipts(connection, user, self._policy, _now_ms())
+        return Receipts(connection, user, self._policy, wall_ms())
 
     async def page(
         self, viewer: Viewer, room: str, *, before: int | None, after: int | None, limit: int, messages: bool = False
@@ -188,7 +188,7 @@ class SqliteArchive:
         rooms: bool = False,
         unreadable: list[str] | None = None,
     ) -> tuple[list[ContactState], str | None]:
-        declined_after = _now_ms() - self._policy.decline_ms
+        declined_after = wall_ms() - self._policy.decline_ms
         left_out = SeparateRooms(self._health, 0 if unreadable is None else MOST)
         found = await self._merged_reader.of_user(
             user,
@@ -219,13 +219,13 @@ class SqliteArchive:
         return await self._call(lambda connection: moderation.report_room(connection, report, viewer))
 
     async def sanctions(self, room: str, limit: int, cursor: str | None) -> tuple[list[SanctionEntry], str | None]:
-        return await self._call(lambda connection: moderation.sanctions(connection, room, _now_ms(), limit, cursor))
+        return await self._call(lambda connection: moderation.sanctions(connection, room, wall_ms(), limit, cursor))
 
     async def audit(self, limit: int, cursor: str | None) -> tuple[list[AuditEntry], str | None]:
         return await self._call(lambda connection: moderation.audit(connection, limit, cursor))
 
     async def accounts(self, user: str | None, limit: int, cursor: str | None) -> tuple[list[Account], str | None]:
-        return await self._call(lambda connection: overview.accounts(connection, user, _now_ms(), limit, cursor))
+        return await self._call(lambda connection: overview.accounts(connection, user, wall_ms(), limit, cursor))
 
     async def rooms(
         self, user: str | None, private: bool, limit: int, cursor: str | None
@@ -247,8 +247,4 @@ class SqliteArchive:
         ), following
 
     async def suspensions(self, limit: int, cursor: str | None) -> tuple[list[Suspension], str | None]:
-        return await self._call(lambda connection: overview.suspensions(connection, _now_ms(), limit, cursor))
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+        return await self._call(lambda connection: overview.suspensions(connection, wall_ms(), limit, cursor))
