@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
-from gochat.cluster.journal import ClusterJournal
-from gochat.cluster.shared import Shared
 from gochat.errors import GochatError
+
+if TYPE_CHECKING:  # Commands read the answers without all of a node.
+    from gochat.cluster.journal import ClusterJournal
+    from gochat.cluster.shared import Shared
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +27,9 @@ class State(msgspec.Struct, frozen=True):
     """The nodes that a repair waits for, by instance."""
     problem: str | None
     """Why this node takes no messages now."""
+    names: dict[str, str] = {}
+    """Of the nodes that have given this one a sign of life since its start, by instance: a server that has lost its
+    data knows none of those that are dead."""
 
 
 class Forget(msgspec.Struct, frozen=True):
@@ -45,7 +50,8 @@ def answers(journal: ClusterJournal, shared: Shared) -> Mapping[str, Answer]:
     mine = shared.identity.instance
 
     async def state(_: bytes) -> bytes:
-        return msgspec.json.encode(State(mine, journal.members, journal.problem or journal.behind))
+        problem = journal.problem or journal.behind or journal.registry.clock_problem
+        return msgspec.json.encode(State(mine, journal.members, problem, dict(journal.registry.names)))
 
     async def forget(body: bytes) -> bytes:
         try:
@@ -60,6 +66,7 @@ def answers(journal: ClusterJournal, shared: Shared) -> Mapping[str, Answer]:
         # where it was repaired without the node, by one that died before that was recorded.
         lacking = journal.problem is not None or await journal.registry.may_lack(instance)
         anew = await journal.forget(instance, lacking=lacking)
+        await journal.registry.drop(instance)
         log.warning("the cluster goes on without node %s%s", instance, ", with a new epoch" if anew else "")
         return msgspec.json.encode(Forgotten(anew))
 

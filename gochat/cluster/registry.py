@@ -69,13 +69,14 @@ class NodeRegistry:
         """The nodes that were warned of."""
         self._beaten = trio.Event()
         self._soon = trio.Event()
+        self._leaving = False
         self.clock_problem: str | None = None
         """Why this node's clock is the one that is wrong, as of the last beats."""
         self._off_since: float | None = -math.inf
         """Since when this node's clock has been found off; a node that begins has no time to lose."""
         self.members: list[Member] = []
         """All nodes that have beaten and not left, as of the last beat."""
-        self._names: dict[str, str] = {}
+        self.names: dict[str, str] = {}
         """Of all nodes that have beaten since the start, by instance."""
         self._began = math.inf
         self._sighted: dict[str, float] = {}
@@ -176,6 +177,8 @@ class NodeRegistry:
             await self._beaten.wait()
 
     async def _beat(self) -> bool:
+        if self._leaving:
+            await trio.sleep_forever()  # Behind the word that it stops, a beat would stay for good.
         who = self._shared.identity
         ends = {p: self._inbox.end(p) for p in range(PARTITIONS)}
         name, url, rules = self._shared.name, self._shared.url, self._shared.rules
@@ -187,7 +190,7 @@ class NodeRegistry:
         for member in self.members:
             info = self._codec.decode(member)
             if info is not None:
-                self._names[member.instance] = info.name
+                self.names[member.instance] = info.name
             if member.age_ms <= BEAT_LIFE_S * 1000:
                 self._sighted[member.instance] = trio.current_time()
 
@@ -199,12 +202,23 @@ class NodeRegistry:
         self._others_rules = differing
 
     async def leave(self) -> None:
-        """Tell that the node stops, if the server can be told."""
+        """Tell that the node stops, if the server can be told. It gives no sign of life any more."""
+        self._leaving = True
         who = self._shared.identity
         try:
             await self._shared.bulletin.leave(who.instance, who.boot)
         except ServerAway as error:
             log.debug("nobody is told that the node stops: %s", error)
+
+    async def drop(self, instance: str) -> None:
+        """Take away the last sign of life of a node that was put out, if the server can be told: it would stay for
+        good."""
+        try:
+            for member in await self._shared.bulletin.members():
+                if member.instance == instance and member.age_ms > BEAT_LIFE_S * 1000:
+                    await self._shared.bulletin.leave(instance, member.boot)
+        except ServerAway as error:
+            log.debug("the sign of life of %s stays: %s", instance, error)
 
     @property
     def alive(self) -> list[Info]:
@@ -241,7 +255,7 @@ class NodeRegistry:
         # A server that has lost its data knows of nobody until all have beaten again.
         since = trio.current_time() - BEAT_LIFE_S
         missing = [each for each in instances if self._sighted.get(each, self._began) < since]
-        return sorted(f"{self._names[each]} ({each})" if each in self._names else each for each in missing)
+        return sorted(f"{self.names[each]} ({each})" if each in self.names else each for each in missing)
 
     @property
     def behind(self) -> list[int]:
@@ -286,7 +300,7 @@ class NodeRegistry:
     def lacking(self, goals: Mapping[int, int]) -> list[str]:
         """The names of the other nodes that are here and have not recorded these n by partition, as far as is known,
         whether they beat or not."""
-        return sorted(self._names.get(each, each) for each in self._here() if not self._has_all(each, goals))
+        return sorted(self.names.get(each, each) for each in self._here() if not self._has_all(each, goals))
 
     def _here(self) -> list[str]:
         mine = self._shared.identity.instance

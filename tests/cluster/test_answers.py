@@ -13,13 +13,16 @@ import msgspec
 import pytest
 import trio
 from prometheus_client.parser import text_string_to_metric_families
+from trio.testing import MockClock
 
+from gochat.cluster import faults
+from gochat.cluster.answers import answers
 from gochat.cluster.peers import PeerAway, Peers
-from gochat.cluster.ports import PARTITIONS
+from gochat.cluster.ports import BEAT_LIFE_S, PARTITIONS
 from gochat.cluster.signing import Signer
 from gochat.collector import METRICS
 from gochat.node import Node, running
-from tests.cluster.joining import SECRET, cluster_node, new_log
+from tests.cluster.joining import SECRET, cluster_node, inline, joined_store, journal_of, new_log, shared
 from tests.e2e.conftest import make_settings
 from tests.waiting import until
 
@@ -51,7 +54,10 @@ async def ask(node: Node, path: str, question: object = None, secret: str = SECR
 
 async def test_a_node_says_how_it_sees_the_cluster(two: tuple[Node, Node]) -> None:
     for node, name in zip(two, ("one", "two"), strict=True):
-        assert await ask(node, "/internal/state") == {"instance": name, "here": ["one", "two"], "problem": None}
+        names = node.gateway.journal.registry.names  # type: ignore[attr-defined]
+        await until(lambda names=names: len(names) == 2, pause_s=0.05)
+        state = {"instance": name, "here": ["one", "two"], "problem": None, "names": {"one": "one", "two": "two"}}
+        assert await ask(node, "/internal/state") == state
 
 
 async def test_others_are_refused(two: tuple[Node, Node]) -> None:
@@ -70,6 +76,22 @@ async def test_a_node_alone_has_nothing_there(tmp_path: Path) -> None:
 async def test_a_node_is_forgotten_for_good(two: tuple[Node, Node]) -> None:
     assert await ask(two[0], "/internal/forget", {"instance": "two"}) == {"new_epoch": False}
     assert (await ask(two[0], "/internal/state"))["here"] == ["one"]
+
+
+async def test_nothing_is_left_of_the_sign_of_life_of_a_dead_node_that_is_forgotten(
+    autojump_clock: MockClock,
+) -> None:
+    server = await new_log()
+    async with joined_store(server, "one", inline()) as (one, _):
+        async with joined_store(server, "two", inline()):
+            server.strike(faults.Unreachable(node="two"))
+        own = shared(server, "one")
+        bulletin, journal = own.bulletin, journal_of(one)
+        await trio.sleep(2 * BEAT_LIFE_S)
+        assert [member.instance for member in await bulletin.members()] == ["one", "two"]
+        forget = answers(journal, own)["/internal/forget"]
+        assert msgspec.json.decode(await forget(msgspec.json.encode({"instance": "two"}))) == {"new_epoch": False}
+        assert [member.instance for member in await bulletin.members()] == ["one"]
 
 
 @pytest.mark.parametrize(
@@ -115,6 +137,7 @@ async def test_a_node_says_whether_it_serves_and_counts(two: tuple[Node, Node]) 
 
     await until(problem, pause_s=0.05)
     assert "3,600 s ahead of the others'" in problem()
+    assert (await ask(other, "/internal/state"))["problem"] == problem()
 
 
 async def test_a_node_alone_tells_nothing_of_a_cluster(tmp_path: Path) -> None:

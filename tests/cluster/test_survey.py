@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from gochat import cli, clustering
+from gochat.cluster.answers import State
 from gochat.cluster.beat import BeatCodec, Info
 from gochat.cluster.ports import PARTITIONS, Member, Position
 from gochat.commands.cluster import survey
@@ -96,9 +97,11 @@ async def test_each_node_that_does_not_answer_says_why() -> None:
         nodes = []
         for bound in (one, two):
             bound.bind(("127.0.0.1", 0))  # Nobody listens there.
-            nodes.append(Node("i", "n", f"http://127.0.0.1:{bound.getsockname()[1]}", 100, 0, True))
-        answer, problems = await survey.ask_any([*nodes, nodes[0]._replace(url="")], "s" * 32)
+            nodes.append(Node(f"i{len(nodes)}", "n", f"http://127.0.0.1:{bound.getsockname()[1]}", 100, 0, True))
+        answer, problems = await survey.ask_any([*nodes, nodes[0]._replace(url="")], "s" * 32, survey.STATE)
+        found = await survey.ask_each(nodes, "s" * 32)
     assert answer is None
+    assert [found["i0"], found["i1"]] == problems
     assert [problem.partition(" can't be reached")[0] for problem in problems] == [node.url for node in nodes]
 
 
@@ -120,7 +123,8 @@ def test_rules_have_one_name_on_all_nodes() -> None:
     [
         ({}, "lives, up to date"),
         ({"missing": 1_200}, "1,200 entries behind"),
-        ({"here": False}, "does not count yet"),
+        ({"here": False}, "it does not count"),
+        ({"problem": "its disk is full"}, "lives, up to date; see above"),
         ({"age_ms": 90_000}, "no sign of life for 90 s; a repair waits for it"),
         ({"age_ms": None}, "gives no sign of life"),
         ({"age_ms": 90_000, "here": False}, "it does not count"),
@@ -139,3 +143,35 @@ def test_no_messages_are_taken_while_the_log_is_repaired_or_no_node_lives() -> N
     told = as_object(surveyed(node, broken=frozenset({3})))
     assert [each["partition"] for each in told["partitions"] if not each["in_order"]] == [3]
     assert "takes no messages" in lines(surveyed())[0]
+
+
+HERE = State("i1", ["i1", "i2", "i3"], None, {"i1": "one", "i2": "two", "i3": "three"})
+PUT_OUT = State("i2", ["i1", "i3"], "put out", {"i2": "two"})
+
+
+def test_each_node_says_what_it_lacks() -> None:
+    nodes = [Node("i1", "one", "", 100, 0, None), Node("i2", "two", "", 100, 0, None)]
+    told = survey._with_answers(nodes, {"i2": PUT_OUT, "i1": HERE})
+    assert [(node.name, node.here, node.problem) for node in told] == [
+        ("one", True, None),
+        ("two", True, "put out"),
+        ("three", True, None),
+    ], "a node that takes messages knows better who counts; and those that the server has forgotten have their names"
+    assert survey._problems(told) == ["two: put out"]
+    assert surveyed(*told).takes_messages, "one does"
+    assert lines(surveyed(*told))[2].endswith("lives, up to date; see above")
+    away = {"i1": State("i1", ["i1", "i2"], "away"), "i2": State("i2", ["i1"], "away")}
+    told = survey._with_answers(nodes, away)
+    assert survey._problems(told) == ["one, two: away"]
+    assert not surveyed(*told).takes_messages
+    assert as_object(surveyed(*told))["nodes"][0]["problem"] == "away"
+
+
+def test_nodes_that_can_not_be_asked_are_not_said_to_take_nothing() -> None:
+    """They may serve clients, and be out of the operator's reach."""
+    told = survey._with_answers([Node("i1", "one", "", 100, 0, None)], {"i1": "http://one can't be reached"})
+    assert survey._problems(told) == ["one: http://one can't be reached"]
+    assert surveyed(*told).takes_messages
+    two = Node("i2", "two", "", 100, 0, None)
+    told = survey._with_answers([*told, two], {"i1": "http://one can't be reached", "i2": PUT_OUT})
+    assert surveyed(*told).takes_messages

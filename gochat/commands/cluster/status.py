@@ -16,6 +16,9 @@ from gochat.log import inert
 if TYPE_CHECKING:
     from gochat.commands.cluster.survey import Survey
 
+#: Of a node whose problem stands above.
+_LACKS = "see above"
+
 
 @click.command()
 @cluster_option
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
 def status(url: str | None, as_json: bool, data: str | None, config: Path | None) -> int:
     """Show the nodes, and whether the log takes messages.
 
-    It asks the server, and a node that lives. Ends with 1 where no messages are taken, and with 5 where the server
+    It asks the server, and each node that lives. Ends with 1 where no node takes messages, and with 5 where the server
     can't be reached.
 
     \b
@@ -77,4 +80,5 @@ def _state(node: Any) -> str:
             return f"{silent}; it does not count"
         return f"{silent}; a repair waits for it, until it is back or `gochat cluster forget {node.instance}`"
     behind = f"{node.missing:,} entries behind" if node.missing else "up to date"
-    return f"lives, {behind}" + ("; it does not count yet" if node.here is False else "")
+    count = "; it does not count" if node.here is False else ""
+    return f"lives, {behind}{count}" + (f"; {_LACKS}" if node.problem or node.silence else "")

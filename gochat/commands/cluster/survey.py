@@ -1,4 +1,4 @@
-"""A look at a cluster from outside: from its server, and from a node that lives."""
+"""A look at a cluster from outside: from its server, and from the nodes that live."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 import trio
 
 from gochat.cluster.access import link_maker
+from gochat.cluster.answers import State
 from gochat.cluster.beat import BeatCodec
 from gochat.cluster.fitness import unfit
 from gochat.cluster.layout import find, unseal
@@ -41,6 +42,10 @@ class Node(NamedTuple):
     """Whether repairs wait for it; None where no node answers."""
     rules: str = ""
     """Names the rules and limits of its settings."""
+    problem: str | None = None
+    """Why it takes no messages, by its own word."""
+    silence: str | None = None
+    """Why it could not be asked."""
 
     @property
     def alive(self) -> bool:
@@ -59,7 +64,8 @@ class Survey(NamedTuple):
 
     @property
     def takes_messages(self) -> bool:
-        return not self.broken and any(node.alive for node in self.nodes)
+        """A node that could not be asked is none that takes nothing: it may be out of the operator's reach alone."""
+        return not self.broken and any(node.alive and node.problem is None for node in self.nodes)
 
 
 def survey(settings: Settings) -> Survey:
@@ -96,25 +102,50 @@ async def _survey(settings: Settings, cluster: str, secret: str, problems: list[
     broken = frozenset(partition for partition in range(PARTITIONS) if not is_in_order(fences, partition))
     codec = BeatCodec(cluster, secret)
     nodes = sorted((_node(member, ends, codec) for member in members), key=lambda node: (node.name, node.instance))
-    state = (await ask_any(nodes, secret)).answer
+    asked = await ask_each(nodes, secret)
     if broken:
         problems.append(f"{len(broken)} of {PARTITIONS} partitions are to be repaired")
     if not any(node.alive for node in nodes):
         problems.append("no node lives")
-    elif state is None:
+    elif not any(isinstance(answer, State) for answer in asked.values()):
         problems.append("no node answers at the address that it advertises")
-    elif state.get("problem"):
-        problems.append(str(state["problem"]))
+    nodes = _with_answers(nodes, asked)
+    problems += _problems(nodes)
     problems += [
         f"{node.name} has other settings in [policy], [limits] or [history] than most nodes"
         for node in _with_other_rules(nodes)
     ]
-    here = None if state is None else state.get("here")
-    if isinstance(here, list):
-        nodes = [node._replace(here=node.instance in here) for node in nodes]
-        known = {node.instance for node in nodes}
-        nodes += [Node(one, "?", "", None, None, True) for one in here if one not in known]
     return Survey(cluster, settings.cluster.name, problems, broken, ends, nodes)
+
+
+def _with_answers(nodes: list[Node], asked: Mapping[str, State | str]) -> list[Node]:
+    """The nodes with what they said themselves, and those that a repair waits for and the server knows nothing of."""
+    nodes = list(nodes)
+    states = [answer for answer in asked.values() if isinstance(answer, State)]
+    # One that serves nobody may be the last to know which nodes count.
+    trusted = next((state for state in states if state.problem is None), states[0] if states else None)
+    if trusted is not None:
+        nodes = [node._replace(here=node.instance in trusted.here) for node in nodes]
+        names = {instance: name for state in states for instance, name in state.names.items()}
+        known = {node.instance for node in nodes}
+        nodes += [Node(one, names.get(one, "?"), "", None, None, True) for one in trusted.here if one not in known]
+    for place, node in enumerate(nodes):
+        answer = asked.get(node.instance)
+        if isinstance(answer, State):
+            nodes[place] = node._replace(problem=answer.problem)
+        else:
+            nodes[place] = node._replace(silence=answer)
+    return nodes
+
+
+def _problems(nodes: list[Node]) -> list[str]:
+    """Each problem of a node once, with the names of all that have it."""
+    names: dict[str, list[str]] = {}
+    for node in nodes:
+        problem = node.problem or node.silence
+        if problem is not None:
+            names.setdefault(problem, []).append(node.name)
+    return [f"{', '.join(those)}: {problem}" for problem, those in names.items()]
 
 
 def _with_other_rules(nodes: list[Node]) -> list[Node]:
@@ -135,9 +166,7 @@ class Asked(NamedTuple):
     """Why others gave none, in the order in which they were asked."""
 
 
-async def ask_any(
-    nodes: list[Node], secret: str, path: str = STATE, body: bytes = b"", timeout_s: float = TIMEOUT_S
-) -> Asked:
+async def ask_any(nodes: list[Node], secret: str, path: str, body: bytes = b"", timeout_s: float = TIMEOUT_S) -> Asked:
     """Ask one node that lives after the other, until one answers."""
     problems: list[str] = []
     peers = Peers(Signer(secret, wall_ms), timeout_s=timeout_s)
@@ -154,6 +183,29 @@ async def ask_any(
         return Asked(None, problems)
     finally:
         await peers.aclose()
+
+
+async def ask_each(nodes: list[Node], secret: str) -> Mapping[str, State | str]:
+    """Ask all nodes that live, at once, how they see the cluster: by instance the answer, or why there is none."""
+    found: dict[str, State | str] = {}
+    peers = Peers(Signer(secret, wall_ms))
+
+    async def ask_one(node: Node) -> None:
+        try:
+            found[node.instance] = msgspec.json.decode(await peers.ask(node.url, STATE), type=State)
+        except PeerAway as error:
+            found[node.instance] = str(error)
+        except msgspec.MsgspecError:
+            found[node.instance] = f"{node.url} answers in a form that this release does not know"
+
+    try:
+        async with trio.open_nursery() as nursery:
+            for node in nodes:
+                if node.alive and node.url:
+                    nursery.start_soon(ask_one, node)
+    finally:
+        await peers.aclose()
+    return {node.instance: found[node.instance] for node in nodes if node.instance in found}
 
 
 def _node(member: Member, ends: Mapping[int, Position], codec: BeatCodec) -> Node:
