@@ -6,6 +6,7 @@ from typing import Final
 
 from gochat.actors.messages import Submit
 from gochat.domain import commands
+from gochat.domain.ids import MAX_SEQ
 from gochat.domain.turn import Done, Outcome, Turn
 
 #: Refusals that the state of rooms gave, and another state would not.
@@ -23,9 +24,11 @@ def is_by_state(mail: Submit, outcome: Outcome) -> bool:
 
 def is_ahead(mail: Submit, outcome: Outcome) -> bool:
     """Whether the command names a position above the record's head, which it is capped at and which may be out of
-    date."""
+    date. Above MAX_SEQ there is nothing on any node."""
     command = mail.command
-    return isinstance(command, commands.Read | commands.Got) and isinstance(outcome, Done) and command.seq > outcome.seq
+    if not (isinstance(command, commands.Read | commands.Got) and isinstance(outcome, Done)):
+        return False
+    return outcome.seq < command.seq <= MAX_SEQ
 
 
 def decide_judged(turn: Turn, mail: Submit) -> Outcome:

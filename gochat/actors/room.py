@@ -14,7 +14,7 @@ import trio
 
 from gochat.actors import prefetched
 from gochat.actors.actor import INTERNAL, Registry
-from gochat.actors.attempt import ASSUMED, ASSURED, WANTED, Attempt
+from gochat.actors.attempt import ASSUMED, ASSURED, UNKNOWN, WANTED, Attempt
 from gochat.actors.backlog import ForeignBacklog
 from gochat.actors.decisions import decide_judged, is_ahead, is_by_state
 from gochat.actors.messages import Submit, flush_all
@@ -137,8 +137,7 @@ class RoomActor(TellingRoom):
             self._leave_for_later(batch, MOST_MAIL)
         attempt = self._need_attempt()
         if attempt.freshness is WANTED:
-            await context.journal.barrier()
-            attempt.freshness = ASSURED
+            await self._hear_others(attempt)
         attempt.outdated = False
         record = self.record
         assert record is not None
@@ -155,6 +154,16 @@ class RoomActor(TellingRoom):
             by_contacts=context.adds_by_contacts,
             names=context.names,
         )
+
+    async def _hear_others(self, attempt: Attempt) -> None:
+        """Hear of all that was acknowledged on other nodes. Where that fails it costs no command that does not depend
+        on it."""
+        try:
+            await self._context.journal.barrier()
+            attempt.freshness = ASSURED
+        except StoreError as error:
+            log.warning("%s: answers depend on what other nodes have: %s", self.address, error)
+            attempt.freshness, attempt.refusal = UNKNOWN, store_refusal(error, "the store can't do this now")
 
     def _need_attempt(self) -> Attempt:
         if self._attempt is None:
@@ -225,8 +234,10 @@ class RoomActor(TellingRoom):
         self.phase = TRANSITIONS[self.phase][LACKING]
 
     def _may_share(self, turn: Turn, batch: list[Submit], outcomes: list[Outcome]) -> bool:
-        """Whether the turn may be told, where other nodes decide, too. False: its batch is decided again."""
-        if (self._attempt is None or self._attempt.freshness is ASSUMED) and (
+        """Whether the turn may be told, where other nodes decide, too. False: its batch is decided again. Outcomes that
+        may not be told, since nobody knows what other nodes have, are replaced."""
+        attempt = self._attempt
+        if (attempt is None or attempt.freshness is ASSUMED) and (
             any(map(is_by_state, batch, outcomes)) or (turn.passes_on and any(map(is_ahead, batch, outcomes)))
         ):
             # Another node may have acknowledged what makes it come out otherwise.
@@ -234,6 +245,10 @@ class RoomActor(TellingRoom):
             self._need_attempt().freshness = WANTED
             self._read_again()
             return False
+        if attempt is not None and attempt.refusal is not None:
+            for place, (mail, outcome) in enumerate(zip(batch, outcomes, strict=True)):
+                if is_by_state(mail, outcome) or is_ahead(mail, outcome):
+                    outcomes[place] = attempt.refusal  # Nothing of such a command is in the turn.
         return True
 
     def _leave_for_later(self, batch: list[Submit], first: int) -> None:

@@ -75,7 +75,7 @@ async def list_reports(call: Call) -> Reply:
 
 async def close(call: Call) -> Reply:
     number = call.path["report"]
-    if not (number.isascii() and number.isdecimal() and 0 < int(number[:20]) <= 2**53):
+    if not (number.isascii() and number.isdecimal() and len(number) < 20 and 0 < int(number) <= 2**53):
         raise bad("not the number of a report")
     await _ask(call, req.CloseReport(report=int(number)), replies.Ok)
     return Reply(status=204)
