@@ -25,6 +25,7 @@ HEEDED: Final = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match",
 EXPOSED: Final = (
     "Content-Disposition",
     "ETag",
+    "Gochat-Incomplete",
     "Idempotent-Replayed",
     "Link",
     "Location",

@@ -33,6 +33,7 @@ from gochat.errors import (
 from gochat.ports.archive import Snapshot
 from gochat.ports.tokens import Identity
 from gochat.protocol import replies
+from gochat.protocol.catalogue import ADMIN
 from gochat.protocol.requests import Hello, Position
 from gochat.session.gateway import Gateway, in_trio_time
 from gochat.session.positions import NEVER, REPLAY_ALL, Lagging, Replaying, RoomEvent
@@ -66,7 +67,7 @@ async def greet(session: Session, hello: Hello) -> None:
             _refuse(session, hello, Denied("unavailable", NOT_NOW, retry_after_ms=1000), SLOW)
             return
         _enter(session, hello, identity)
-        is_current = await _passed_barrier(gateway)
+        is_current = await _passed_barrier(gateway, identity)
         if gateway.notifications.channels:
             # That the user is here is durable before they know it: what was due is not told after a crash either.
             await gateway.notifications.signed_in(identity)
@@ -91,16 +92,15 @@ async def greet(session: Session, hello: Hello) -> None:
         _welcome(session, hello, snapshot, is_current=is_current)
 
 
-async def _passed_barrier(gateway: Gateway) -> bool:
+async def _passed_barrier(gateway: Gateway, identity: Identity) -> bool:
     """Whether this node has all that was acknowledged to anybody. While the cluster's log is away that can't be told:
-    then the user is welcomed with what is here, and told so. Raises NotCurrent where it is known that this node has not
-    all, and StoreError where what is here may be long out of date."""
+    then the user is welcomed with what is here, and told so. So are operators where it is known that this node has not
+    all: it may need them. Others get NotCurrent then. Raises StoreError where what is here may be long out of date."""
     try:
         await gateway.journal.barrier()
-    except NotCurrent:
-        raise
-    except StoreError:
-        if gateway.journal.behind is not None:
+    except StoreError as error:
+        is_welcome = not isinstance(error, NotCurrent) or ADMIN in identity.scopes
+        if gateway.journal.behind is not None or not is_welcome:
             raise
         return False
     return True

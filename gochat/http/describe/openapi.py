@@ -59,6 +59,11 @@ _TOLD: Final[dict[str, Json]] = {
     "Link": {"description": 'The next page, as rel="next", if there is one.', "schema": {"type": "string"}},
     "ETag": {"description": "Changes whenever the representation does.", "schema": {"type": "string"}},
     "Idempotent-Replayed": {"description": "`true`: the key was recorded before.", "schema": {"type": "string"}},
+    "Gochat-Incomplete": {
+        "description": "`?1`: the node is cut off from the others, or behind them. Facts, rooms and entries of lists"
+        " that they acknowledged may be missing.",
+        "schema": {"type": "string", "const": "?1"},
+    },
     "Content-Disposition": {"description": "A name for the file.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}},
     "WWW-Authenticate": {"description": "What the token lacks (RFC 6750).", "schema": {"type": "string"}},
@@ -176,6 +181,9 @@ def _success(operation: Operation, status: int) -> Json:
         names.append("ETag")
     if operation.media is not None and status == 200:
         names.append("Content-Disposition")
+    asks_data = operation.means is not None and CATALOGUE[operation.means].to_command is None
+    if asks_data or "If-Match" in operation.headers:
+        names.append("Gochat-Incomplete")
     told: Json = {"description": HTTPStatus(status).phrase}
     if names:
         told["headers"] = {name: _TOLD[name] for name in names}

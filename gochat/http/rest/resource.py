@@ -7,7 +7,7 @@ the query, the body. Refusals are problem details with the codes of the one erro
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -24,15 +24,18 @@ from gochat.http.rest.limiter import Limiter
 from gochat.http.rest.refused import Refused, bad
 from gochat.http.rest.shapes import Query
 from gochat.ports.tokens import Identity
-from gochat.protocol.catalogue import CATALOGUE, allows
+from gochat.protocol.catalogue import ADMIN, CATALOGUE, allows
 from gochat.protocol.problems import DECODING, sentence
-from gochat.protocol.requests import AnyRequest
+from gochat.protocol.requests import AnyRequest, CloseReport, Reports
 from gochat.transports.admission import customer
 
 log = logging.getLogger(__name__)
 
 JSON: Final = "application/json"
 NOBODY: Final = Identity("", frozenset())
+#: Goes with an answer that may lack what other nodes acknowledged: a boolean of RFC 9651. The `Warning` of old is
+#: obsolete (RFC 9111, section 5.5).
+INCOMPLETE: Final = {"gochat-incomplete": "?1"}
 #: How long a request waits where its user has been refused too much, before it is refused too.
 HELD_S: Final = 2.0
 TOO_MANY: Final = Denied(
@@ -114,26 +117,40 @@ class Resource:
             body=await _body(operation, request, max_bytes),
             headers=request.headers,
         )
+        told: Mapping[str, str] = {}
         if operation.means is not None:
             if self._context.journal.behind is not None:
                 raise Refused(Denied("unavailable", "this node can't serve anybody now", retry_after_ms=1000))
-            if CATALOGUE[operation.means].to_command is None or "if-match" in request.headers:
-                await self._pass_barrier()
+            asks_data = CATALOGUE[operation.means].to_command is None or "if-match" in request.headers
+            if asks_data and not await self._pass_barrier(operation.means, identity):
+                told = INCOMPLETE
         # Asked again, in one step with what follows: a body may take its time, and the user be suspended meanwhile.
         self._context.auth.check(identity)
-        return _response(operation.method, call.headers, await operation.handler(call))
+        try:
+            response = _response(operation.method, call.headers, await operation.handler(call))
+        except Refused as refused:
+            refused.headers |= told
+            raise
+        response.headers |= told
+        return response
 
-    async def _pass_barrier(self) -> None:
-        """All that any node had acknowledged before the call is here when it is carried out. While the cluster's log is
-        away nobody can tell: then what is here is shown. Raises NotCurrent where it is known that something is not here
-        yet, and StoreError where what is here may be long out of date."""
+    async def _pass_barrier(self, means: type[AnyRequest], identity: Identity) -> bool:
+        """Whether all that any node had acknowledged before the call is here when it is carried out. While the
+        cluster's log is away nobody can tell: then what is here is shown, and the answer says so. The same holds for
+        operators where it is known that something is not here yet; others get NotCurrent. Raises StoreError where what
+        is here may be long out of date."""
         try:
             await self._context.journal.barrier()
         except NotCurrent:
-            raise
-        except StoreError:
-            if self._context.journal.behind is not None:
+            if not _is_an_operators(means, identity):
                 raise
+        except StoreError:
+            pass
+        else:
+            return True
+        if self._context.journal.behind is not None:
+            raise Refused(Denied("unavailable", "this node can't serve anybody now", retry_after_ms=1000))
+        return False
 
     async def _admit(self, operation: Operation, request: Request) -> Identity:
         """The caller's identity. Raises Refused where they may not call."""
@@ -156,6 +173,11 @@ class Resource:
                     Denied("rate_limited", "too many reads at once", retry_after_ms=wait_ms, rule="reads_per_s")
                 )
         return identity
+
+
+def _is_an_operators(means: type[AnyRequest], identity: Identity) -> bool:
+    """Whether the request is one of an operator, who looks after a node that can't follow the others."""
+    return ADMIN in identity.scopes and (CATALOGUE[means].scope == ADMIN or means in (Reports, CloseReport))
 
 
 def lacks_scope(scope: str | None) -> Refused:
