@@ -233,7 +233,8 @@ class ReplicaStore(Protocol):
         They survive power loss when this returns."""
 
     async def after(self, partition: int, place: Place | None, limit: int) -> list[Piece]:
-        """The entries that are kept after a place, in order; with None, from the oldest of them."""
+        """The entries that are kept after a place, in order; with None, from the oldest of them. Ends before one that
+        the disk has changed; raises Damaged where that is the first."""
 
     async def term_at(self, partition: int, n: int) -> int | None:
         """The term of the entry at `n`; None where that is not kept."""

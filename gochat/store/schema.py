@@ -254,6 +254,8 @@ LOG = (
 )
 #: The servers that a node of a cluster may have answered in a repair that is not over (cluster/repair.py).
 ANSWERS = ("CREATE TABLE log_answer (partition INTEGER PRIMARY KEY, server TEXT NOT NULL)",)
+#: Of each entry that is kept a sum over its place and its bytes; NULL where an earlier release wrote it.
+LOG_SUMS = ("ALTER TABLE log_entry ADD COLUMN crc INTEGER",)
 
 
 class Migration(NamedTuple):
@@ -285,6 +287,7 @@ MIGRATIONS: Final[dict[str, Migration]] = {
     "m018_mention_senders": Migration("mentions are counted past those of users whom one has blocked", MENTION_SENDERS),
     "m019_by_time": Migration("reports and the audit log are listed by time", BY_TIME),
     "m020_answers": Migration("a node of a cluster keeps which servers it has answered in a repair", ANSWERS),
+    "m021_log_sums": Migration("a node of a cluster puts back no entry that its disk has changed", LOG_SUMS),
 }
 KNOWN: Final = frozenset(MIGRATIONS)
 

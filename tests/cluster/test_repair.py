@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Any
 
 import trio
@@ -12,6 +13,7 @@ from gochat.cluster.entry import partition_of
 from gochat.cluster.journal import joined
 from gochat.cluster.memory import MemoryLog
 from gochat.cluster.memory_server import MemoryServer
+from gochat.cluster.ports import PARTITIONS, Element
 from gochat.errors import StoreError
 from gochat.ports.journal import Committed
 from tests.appending import append_to
@@ -76,6 +78,46 @@ async def test_a_node_that_answered_goes_to_no_primary_before_it_has_the_seal(au
         await until(lambda: journal_of(north).problem is None and south.problem is None)
         await south.barrier()
         assert isinstance(await append_to(south, await south.load(DM), [message(DM, 3)]), Committed)
+
+
+async def test_an_entry_that_a_disk_has_changed_is_put_back_by_another_node(autojump_clock: MockClock) -> None:
+    """North, whose copy has a bit flipped, is the first that could: south can't read its own for a while."""
+    server = await new_log()
+    partition = partition_of(DM)
+    async with inline() as of_north, inline() as of_south:
+        held: Any = Unreadable(of_south.replica)
+        async with (
+            joined(of_north.replica, shared(server, "north")) as north,
+            joined(held, shared(server, "south")) as south,
+        ):
+            for journal in (north, south):
+                journal.listen(lambda batch: None)
+                await caught_up(journal)
+            for seq in (1, 2, 3):
+                await append_to(north, await north.load(DM), [message(DM, seq)])
+            await south.barrier()
+            before = list(server.primary.streams[partition])
+            await flip_a_bit(of_north, before[-2])
+            held.partitions = set(range(PARTITIONS))
+            server.strike(faults.EverythingLost())
+            await until(lambda: "is damaged" in (north.problem or ""))
+            assert server.primary.streams[partition] == before[:-2]
+            assert f"entry {before[-2].position.n} of the log's partition {partition}" in (north.problem or "")
+            held.partitions.clear()
+            await until(lambda: north.problem is None and south.problem is None)
+            assert server.primary.streams[partition][: len(before)] == before
+            assert isinstance(await append_to(north, await north.load(DM), [message(DM, 4)]), Committed)
+
+
+async def flip_a_bit(store: Any, element: Element) -> None:
+    """On the disk, in an entry that is kept."""
+    changed = bytes((element.data[0] ^ 1,)) + element.data[1:]
+
+    def flip(connection: sqlite3.Connection) -> None:
+        done = connection.execute("UPDATE log_entry SET data = ? WHERE data = ?", (changed, element.data))
+        assert done.rowcount == 1
+
+    await store.replica._committer.call(lambda committer: committer.run(flip))
 
 
 def move_on(server: MemoryServer, fault: faults.Fault) -> None:

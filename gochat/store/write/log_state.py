@@ -8,9 +8,11 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Final
+from zlib import crc32
 
 import msgspec
 
+from gochat.errors import Damaged
 from gochat.replication import NodeIs, Piece, Place
 from gochat.store.bulk import BulkInsert
 from gochat.store.rows import Row
@@ -24,7 +26,7 @@ KEPT: Final = 10_000
 #: The counters of a producer that said nothing for so many entries are dropped (cluster/certify.py, HORIZON).
 HORIZON: Final = 100_000
 
-_ENTRIES = BulkInsert("INSERT INTO log_entry (id, term, data)", 3)
+_ENTRIES = BulkInsert("INSERT INTO log_entry (id, term, data, crc)", 4)
 _POSITIONS = BulkInsert("INSERT OR REPLACE INTO log_position", 6)
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, tuple[int, int]]).decode
@@ -102,20 +104,35 @@ def save_answers(connection: sqlite3.Connection, servers: Mapping[int, str]) -> 
 
 
 def save_entries(connection: sqlite3.Connection, news: Mapping[int, Sequence[Piece]]) -> None:
-    rows: list[Row] = [
-        (partition << N_BITS | n, term, data) for partition, pieces in news.items() for (term, n), data in pieces
-    ]
+    rows: list[Row] = []
+    for partition, pieces in news.items():
+        for (term, n), data in pieces:
+            row_id = partition << N_BITS | n
+            rows.append((row_id, term, data, _sum(row_id, term, data)))
     _ENTRIES.run(connection, rows)
 
 
+def _sum(row_id: int, term: int, data: bytes) -> int:
+    """Tells an entry that the disk has changed. A signature would not: what somebody else wrote into the log has none,
+    and is kept and put back all the same, since no n may be missing."""
+    return crc32(data, (row_id ^ term) & 0xFFFF_FFFF)
+
+
 def after(connection: sqlite3.Connection, partition: int, place: Place | None, limit: int) -> list[Piece]:
-    """See ReplicaStore."""
+    """See ReplicaStore. Those before one that was damaged; Damaged where that is the first."""
     base = partition << N_BITS
     rows = connection.execute(
-        "SELECT id, term, data FROM log_entry WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
+        "SELECT id, term, data, crc FROM log_entry WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
         (base | (0 if place is None else place[1]), base | _N_MASK, limit),
     )
-    return [((term, row_id & _N_MASK), data) for row_id, term, data in rows]
+    found: list[Piece] = []
+    for row_id, term, data, crc in rows:
+        if crc is not None and crc != _sum(row_id, term, data):
+            if found:
+                break
+            raise Damaged(f"entry {row_id & _N_MASK} of the log's partition {partition}")
+        found.append(((term, row_id & _N_MASK), data))
+    return found
 
 
 def term_at(connection: sqlite3.Connection, partition: int, n: int) -> int | None:
