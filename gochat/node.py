@@ -129,7 +129,7 @@ class Node:
             Check("log", journal.problem),
             Check("behind", journal.behind or journal.serving.lag),
             Check("clock", journal.registry.clock_problem),
-            Check("newer", journal.serving.newer),
+            Check("newer", journal.newer),
             Check("diverged", journal.serving.diverged),
             Check("server", journal.server_problem),
         ]

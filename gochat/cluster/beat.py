@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from hmac import compare_digest
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -41,10 +41,15 @@ class Info(msgspec.Struct, array_like=True, frozen=True):
     """How far its clock is ahead of the server's."""
     rules: Annotated[str, Meta(pattern=_LINE)] = ""
     """Names the rules and limits of its settings."""
+    writes: Number = 1
+    """The version of entries that it writes now (entry.py). A later release may also change the fields before this one,
+    which stays where it is. Releases that do not tell it write the first version."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Info).decode
+_decode_any = msgspec.msgpack.Decoder(list[Any]).decode
+_WRITES: Final = Info.__struct_fields__.index("writes")
 
 
 class BeatCodec:
@@ -64,13 +69,27 @@ class BeatCodec:
     def decode(self, member: Member) -> Info | None:
         """The news that the node told; None where nobody who knows the cluster's secret wrote them for this start of
         it, or they can't be read."""
+        body = self._signed(member)
+        try:
+            return None if body is None else _decode(body)
+        except msgspec.MsgspecError:
+            return None
+
+    def writes(self, member: Member) -> int | None:
+        """The version of entries that the node writes now, also where the rest of its news is of a form that can't be
+        read. None where nobody who knows the cluster's secret wrote them, or they do not tell."""
+        body = self._signed(member)
+        try:
+            fields = [] if body is None else _decode_any(body)
+            return None if len(fields) <= _WRITES else msgspec.convert(fields[_WRITES], Number)
+        except (msgspec.MsgspecError, ValueError):  # Text that is no UTF-8, in a field that is passed over.
+            return None
+
+    def _signed(self, member: Member) -> bytes | None:
         mac, body = member.info[:MAC_BYTES], member.info[MAC_BYTES:]
         if len(body) > MOST_BYTES or not compare_digest(mac, self._mac(member.instance, member.boot, body)):
             return None
-        try:
-            return _decode(body)
-        except msgspec.MsgspecError:
-            return None
+        return body
 
     def _mac(self, instance: str, boot: str, body: bytes) -> bytes:
         keyed = self._keyed.copy()

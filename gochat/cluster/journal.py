@@ -122,6 +122,12 @@ class ClusterJournal:
         return self.serving.problem
 
     @property
+    def newer(self) -> str | None:
+        """Why this release can't read the log any further, or will not once another node has written what it writes
+        now."""
+        return self.serving.newer or self._registry.newer
+
+    @property
     def server_problem(self) -> str | None:
         """Why the cluster's server is not fit for it, as of the last look."""
         return self._watch.problem

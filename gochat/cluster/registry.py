@@ -19,6 +19,7 @@ from gochat.cluster.clock import PATIENCE_S, Clock
 from gochat.cluster.entry import SITE
 from gochat.cluster.inbox import Inbox
 from gochat.cluster.ports import BEAT_LIFE_S, PARTITIONS, START, Member, Position, ServerAway
+from gochat.cluster.serving import NEWER
 from gochat.cluster.shared import Shared
 from gochat.errors import GochatError, StoreError
 from gochat.replication import ReplicaStore
@@ -67,6 +68,9 @@ class NodeRegistry:
         self.clock = Clock(shared.bulletin, wall_ms)
         self._others_rules: frozenset[str] = frozenset()
         """The nodes that were warned of."""
+        self.newer: str | None = None
+        """Why this release will not be able to read the log any further, as of the last beats: of nodes that live, some
+        write what it can't read."""
         self._beaten = trio.Event()
         self._soon = trio.Event()
         self._leaving = False
@@ -182,7 +186,7 @@ class NodeRegistry:
         who = self._shared.identity
         ends = {p: self._inbox.end(p) for p in range(PARTITIONS)}
         name, url, rules = self._shared.name, self._shared.url, self._shared.rules
-        info = Info(name, url, self._version, ends, self.clock.ahead_ms, rules)
+        info = Info(name, url, self._version, ends, self.clock.ahead_ms, rules, self._version)
         data = self._codec.encode(who.instance, who.boot, info)
         return await self._shared.bulletin.beat(who.instance, who.boot, data, take=True)
 
@@ -200,6 +204,22 @@ class NodeRegistry:
         for name in sorted(differing - self._others_rules):
             log.warning("node %s has other settings in [policy], [limits] or [history] than this one", name)
         self._others_rules = differing
+        newer = self._find_newer()
+        if newer is not None and newer != self.newer:
+            log.error("the node will soon serve nobody any more: %s", newer)
+        self.newer = newer
+
+    def _find_newer(self) -> str | None:
+        found = {}
+        for member in self.members:
+            info = self._codec.decode(member)
+            writes = self._codec.writes(member) if info is None else info.writes
+            if writes is not None and writes > self._version and member.age_ms <= BEAT_LIFE_S * 1000:
+                found[self.names.get(member.instance, member.instance)] = writes
+        if not found:
+            return None
+        others = ", ".join(f"{name} (version {writes})" for name, writes in sorted(found.items()))
+        return f"entries are written by {others} that this release can't read (up to {self._version}); {NEWER}"
 
     async def leave(self) -> None:
         """Tell that the node stops, if the server can be told. It gives no sign of life any more."""

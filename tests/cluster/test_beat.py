@@ -61,3 +61,33 @@ def test_a_name_can_be_printed() -> None:
     found = told(CODEC.encode("i", "b", msgspec.structs.replace(INFO, name="no\x1b[2Jrth\n", url="http://a\x9b")))
     assert found is not None
     assert (found.name, found.url) == ("no?[2Jrth?", "http://a?")
+
+
+def test_a_beat_of_a_release_that_does_not_tell_what_it_writes_is_of_the_first_version() -> None:
+    body = msgspec.msgpack.encode(list(msgspec.structs.astuple(INFO))[:6])
+    data = CODEC._mac("i", "b", body) + body
+    assert told(data) == INFO and INFO.writes == 1
+    assert CODEC.writes(Member("i", "b", 0, data)) is None
+
+
+@pytest.mark.parametrize("more", [[], ["of a later release", {"x": 1}]])
+def test_a_version_is_known_where_nothing_else_of_the_beat_can_be_read(more: list[object]) -> None:
+    for first in ("north", {"name": "north"}, b"\xff", None):
+        body = msgspec.msgpack.encode([first, 1, "2", [], None, -1, 2, *more])
+        data = CODEC._mac("i", "b", body) + body
+        assert told(data) is None
+        assert CODEC.writes(Member("i", "b", 0, data)) == 2
+    assert CODEC.writes(Member("j", "b", 0, data)) is None, "another node's"
+
+
+@pytest.mark.parametrize("number", [True, -1, "2", 1 << 62, None])
+def test_a_version_that_is_none_is_not_told(number: object) -> None:
+    body = msgspec.msgpack.encode(["north", 1, 2, 3, 4, 5, number])
+    assert CODEC.writes(Member("i", "b", 0, CODEC._mac("i", "b", body) + body)) is None
+    for body in (b"", b"\xc1", msgspec.msgpack.encode({"writes": 2})):
+        assert CODEC.writes(Member("i", "b", 0, CODEC._mac("i", "b", body) + body)) is None
+
+
+def test_fields_that_a_later_release_adds_are_passed_over() -> None:
+    body = msgspec.msgpack.encode([*msgspec.structs.astuple(INFO), "new", 7])
+    assert told(CODEC._mac("i", "b", body) + body) == INFO

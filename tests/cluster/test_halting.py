@@ -7,13 +7,15 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 from trio.testing import MockClock
 
 from gochat.cluster import faults
+from gochat.cluster.beat import BeatCodec
 from gochat.cluster.entry import VERSION, EntryCodec, partition_of
-from gochat.cluster.memory import MemoryLog
+from gochat.cluster.memory import MemoryBulletin, MemoryLog
 from gochat.cluster.peers import Peers
 from gochat.cluster.ports import Batch
 from gochat.cluster.serving import AWAY_S, LAG_S
@@ -112,6 +114,30 @@ async def test_a_node_that_finds_entries_of_a_later_release_serves_nobody(
         assert problem in caplog.text
         with pytest.raises(StoreError, match="later"):
             await journal.append_side_records(REVOKED)
+
+
+@pytest.mark.parametrize("readable", [True, False])
+async def test_a_node_says_that_another_writes_what_it_will_not_be_able_to_read(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, readable: bool
+) -> None:
+    server = await new_log()
+    async with serving(server, "north", "south") as (north, south):
+        journal = journal_of(north)
+        await trio.sleep(1)
+        assert journal.newer is None and journal_of(south).newer is None
+        bulletin, codec = MemoryBulletin(server, "later"), BeatCodec(CLUSTER, SECRET)
+        fields = ["later", "", VERSION + 1, {}, 0, "", VERSION + 1, "a field of that release"]
+        body = msgspec.msgpack.encode(fields if readable else [None, *fields[1:]])
+        await bulletin.beat("i-later", "b", codec._mac("i-later", "b", body) + body)
+        await trio.sleep(1)
+        name = "later" if readable else "i-later"
+        assert journal.newer is not None and journal.newer == journal_of(south).newer
+        assert f"{name} (version {VERSION + 1})" in journal.newer and "install on this node" in journal.newer
+        assert caplog.text.count("will soon serve nobody") == 2, "each says it once"
+        assert journal.behind is None, "until it has to read that, it serves"
+        await bulletin.leave("i-later", "b")
+        await trio.sleep(1)
+        assert journal.newer is None
 
 
 async def test_a_node_that_lags_is_not_ready_and_serves_those_who_come(autojump_clock: MockClock) -> None:

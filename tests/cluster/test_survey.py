@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 
@@ -21,8 +22,8 @@ CODEC = BeatCodec("c", "the secret of all nodes, of some length")
 ENDS = {p: Position(1, 10) for p in range(PARTITIONS)}
 
 
-def member(name: str, *, n: int = 10, rules: str = "r", age_ms: int = 100) -> Member:
-    info = Info(name, f"http://{name}", 1, dict.fromkeys(range(PARTITIONS), (1, n)), 0, rules)
+def member(name: str, *, n: int = 10, rules: str = "r", age_ms: int = 100, reads: int = 1, writes: int = 1) -> Member:
+    info = Info(name, f"http://{name}", reads, dict.fromkeys(range(PARTITIONS), (1, n)), 0, rules, writes)
     return Member(f"id-{name}", "b", age_ms, CODEC.encode(f"id-{name}", "b", info))
 
 
@@ -50,6 +51,21 @@ def test_nodes_with_other_rules_are_named() -> None:
     assert [node.name for node in survey._with_other_rules(nodes)] == ["c"]
     assert survey._with_other_rules(nodes[:2]) == []
     assert survey._with_other_rules([*nodes[:2], nodes[2]._replace(age_ms=60_000)]) == []
+
+
+def test_nodes_that_can_not_read_what_others_write_are_named() -> None:
+    def newer(*members: Member) -> list[str]:
+        return survey._newer([survey._node(each, ENDS, CODEC) for each in members])
+
+    old, new, next_one = member("old"), member("new", reads=2, writes=2), member("next", reads=2)
+    assert newer(old, next_one) == [], "the next release writes what all can read"
+    assert newer(new)[0].startswith("new writes entries of version 2, which this command can't read")
+    (problem,) = newer(old, new, next_one)
+    assert problem.startswith("new writes entries of version 2, which old, this command can't read: install there")
+    assert newer(old, new._replace(age_ms=60_000)) == []
+    body = msgspec.msgpack.encode([None, "", 2, {}, 0, "", 2])
+    strange = Member("id-strange", "b", 100, CODEC._mac("id-strange", "b", body) + body)
+    assert newer(old, strange)[0].startswith("id-strange writes entries of version 2, which old,")
 
 
 FORGOTTEN, BEFORE = {"new_epoch": False}, Node("i2", "two", "", 90_000, 0, True)

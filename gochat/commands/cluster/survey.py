@@ -13,6 +13,7 @@ import trio
 from gochat.cluster.access import link_maker
 from gochat.cluster.answers import State
 from gochat.cluster.beat import BeatCodec
+from gochat.cluster.entry import VERSION
 from gochat.cluster.fitness import unfit
 from gochat.cluster.layout import find, unseal
 from gochat.cluster.peers import TIMEOUT_S, PeerAway, Peers
@@ -42,6 +43,10 @@ class Node(NamedTuple):
     """Whether repairs wait for it; None where no node answers."""
     rules: str = ""
     """Names the rules and limits of its settings."""
+    reads: int | None = None
+    """The highest version of entries that it reads."""
+    writes: int | None = None
+    """The version that it writes now."""
     problem: str | None = None
     """Why it takes no messages, by its own word."""
     silence: str | None = None
@@ -111,6 +116,7 @@ async def _survey(settings: Settings, cluster: str, secret: str, problems: list[
         problems.append("no node answers at the address that it advertises")
     nodes = _with_answers(nodes, asked)
     problems += _problems(nodes)
+    problems += _newer(nodes)
     problems += [
         f"{node.name} has other settings in [policy], [limits] or [history] than most nodes"
         for node in _with_other_rules(nodes)
@@ -146,6 +152,24 @@ def _problems(nodes: list[Node]) -> list[str]:
         if problem is not None:
             names.setdefault(problem, []).append(node.name)
     return [f"{', '.join(those)}: {problem}" for problem, those in names.items()]
+
+
+def _newer(nodes: list[Node]) -> list[str]:
+    """Of nodes that live, those that can't read what others write now, or this command can't."""
+    alive = [node for node in nodes if node.alive]
+    found = []
+    for node in alive:
+        if node.writes is None or node.writes < 2:
+            continue
+        name = node.name if node.name != "?" else node.instance
+        behind = [other.name for other in alive if other.reads is not None and other.reads < node.writes]
+        behind += ["this command"] if node.writes > VERSION else []
+        if behind:
+            found.append(
+                f"{name} writes entries of version {node.writes}, which {', '.join(behind)} can't read: install there "
+                "the release that it has"
+            )
+    return found
 
 
 def _with_other_rules(nodes: list[Node]) -> list[Node]:
@@ -211,6 +235,8 @@ async def ask_each(nodes: list[Node], secret: str) -> Mapping[str, State | str]:
 def _node(member: Member, ends: Mapping[int, Position], codec: BeatCodec) -> Node:
     told = codec.decode(member)
     if told is None:
-        return Node(member.instance, "?", "", member.age_ms, None, None)
+        return Node(member.instance, "?", "", member.age_ms, None, None, writes=codec.writes(member))
     missing = sum(max(0, end.n - told.seen.get(p, START)[1]) for p, end in ends.items())
-    return Node(member.instance, told.name or "?", told.url, member.age_ms, missing, None, told.rules)
+    return Node(
+        member.instance, told.name or "?", told.url, member.age_ms, missing, None, told.rules, told.reads, told.writes
+    )
