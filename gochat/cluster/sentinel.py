@@ -38,7 +38,7 @@ class Sentinels:
         self._name = name
         self._timeout_s = timeout_s
         self._password = password
-        self._sentinels = [self._to(host) for host in hosts.split(",")]
+        self._in_turn = [self._to(host) for host in hosts.split(",")]
 
     def _to(self, host: str) -> Callable[[], ServerLink]:
         split = urlsplit(f"//{host}")
@@ -56,14 +56,16 @@ class Sentinels:
     def _primary(self) -> tuple[str, int]:
         """Ask one Sentinel after the other; the one that answers is asked first the next time."""
         problems: list[str] = []
-        for place, sentinel in enumerate(self._sentinels):
+        known = self._in_turn
+        for sentinel in known:
             try:
                 found = self._named_by(sentinel)
             except (RedisError, OSError) as error:
                 problems.append(str(error))
                 continue
             if found is not None:
-                self._sentinels.insert(0, self._sentinels.pop(place))
+                # A new list: other threads ask meanwhile, and go through the old one.
+                self._in_turn = [sentinel, *(each for each in known if each is not sentinel)]
                 host, port = found
                 return host.decode(), int(port)
             problems.append(f"a Sentinel does not know {self._name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -38,6 +39,26 @@ async def test_nothing_is_lost_when_a_replica_is_promoted(watched: Watched) -> N
 async def test_a_fence_that_no_node_wrote_is_mended(watched: Watched) -> None:
     async with three_nodes(Sentinels(watched.url)) as nodes:
         await nodes.bear_spoilt_fences(lambda _: watched.servers[0], b" abc")
+
+
+def test_threads_that_ask_at_once_go_on_asking_the_sentinel_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node has a thread for each connection, and all of them ask the same Sentinels."""
+    sentinels = Sentinels("redis+sentinel://dead,alive/gochat")
+    dead, asked = sentinels._in_turn[0], Counter[str]()
+
+    def named_by(sentinel: object) -> list[bytes]:
+        asked["dead" if sentinel is dead else "alive"] += 1
+        if sentinel is dead:
+            raise OSError("nobody is there")
+        if asked["alive"] == 1:
+            sentinels()  # Another thread asks, and has its answer, before this one has.
+        return [b"10.0.0.1", b"6379"]
+
+    monkeypatch.setattr(sentinels, "_named_by", named_by)
+    sentinels()
+    before = asked["dead"]
+    sentinels()
+    assert asked["dead"] == before
 
 
 def test_a_name_that_nobody_knows_is_an_error_with_the_reason(watched: Watched) -> None:
