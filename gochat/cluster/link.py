@@ -315,6 +315,9 @@ class LinkThread:
     def __init__(self, name: str, connect: Callable[[], Link]) -> None:
         self._connect = connect
         self._link: Link | None = None
+        self._opened: Link | None = None
+        """The same link once it is open. Set before `_only` is looked at, as `keep_to` sets `_only` before it looks at
+        this."""
         self._told = ""
         """The last fault of an answer that was logged."""
         self._running: _Job | None = None
@@ -352,7 +355,7 @@ class LinkThread:
         """Have no other servers answer for these slots, once this has returned; None: any may. A call that is under way
         at another one is broken off."""
         before, self._only = self._only, servers
-        link = self._link
+        link = self._opened  # One that is still to be opened will keep to them; it may wait for another's question.
         if not servers or link is None or link.is_kept_to(servers):
             return
         if before is not None and servers.items() <= before.items():
@@ -395,6 +398,7 @@ class LinkThread:
             if self._link is None:
                 self._link = self._connect()
                 self._link.open()
+                self._opened = self._link
                 if not self._link.keep_to(self._only):
                     raise ConnectionRefusedError("another server answers")
             return job.does(self._link)
@@ -419,7 +423,7 @@ class LinkThread:
                 self._link.close()
             except _FAULTS:
                 pass  # It is given up in any case, and broke before.
-            self._link = None
+            self._link = self._opened = None
 
 
 def _nothing(_: Link) -> None:

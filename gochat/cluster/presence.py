@@ -17,6 +17,8 @@ import trio
 from gochat.cluster.news import MOST_CHANGES, EndRow, SessionRow
 from gochat.cluster.roster import SILENCE_S, OtherSession, Roster
 
+#: How often it is looked whether nodes are gone.
+LOOK_S: Final = 0.5
 #: Users of a node that is gone who are dropped in one go: a millisecond or two.
 AT_ONCE: Final = 500
 #: Users who left this node last whose end may have to be noted. See `went`.
@@ -178,10 +180,14 @@ class ClusterPresence:
                 self._give_way(here[since][0])
 
     async def keep_up(self) -> None:
-        """Drop the users of nodes that are gone, for ever, within half a second."""
+        """Drop the users of nodes that are gone, for ever, within half a second. Time in which this node stood still,
+        as a process or a machine that was stopped, is no silence of the others: their news wait to be read."""
         while True:
-            await trio.sleep(0.5)
+            due = trio.current_time() + LOOK_S
+            await trio.sleep_until(due)
             now = trio.current_time()
+            if now - due > LOOK_S:
+                self.roster.excuse(now - due, now)
             self.roster.find_silent(now)
             more = True
             while more:

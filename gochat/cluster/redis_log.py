@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
+import trio
 from redis.exceptions import ResponseError
 
 from gochat.cluster import scripts
@@ -113,8 +114,9 @@ class RedisLog:
 
     async def keep_to(self, servers: Mapping[int, str] | None) -> None:
         slots = None if servers is None else {self._slots[partition]: server for partition, server in servers.items()}
-        for thread in (self._writer, self._reader, self._other):
-            await thread.keep_to(slots)
+        async with trio.open_nursery() as nursery:  # None of them waits until another one's call is broken off.
+            for thread in (self._writer, self._reader, self._other):
+                nursery.start_soon(thread.keep_to, slots)
 
     async def read(self, after: Mapping[int, Position], limit: int, *, wait: bool = True) -> dict[int, list[Element]]:
         streams = {self._streams[partition]: position for partition, position in after.items()}

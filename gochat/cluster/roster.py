@@ -241,6 +241,11 @@ class Roster:
             del peer.users[user]
         self._changed(user, True, bool(sessions) or self.has(user), peer.heard_ms)
 
+    def excuse(self, stood_still_s: float, now: float) -> None:
+        """This node could hear nobody for so long."""
+        for peer in self._peers.values():
+            peer.heard_at = min(now, peer.heard_at + stood_still_s)
+
     def find_silent(self, now: float) -> None:
         """Nodes that have been silent for too long are gone: `drop_some` is to be called until it has nothing left."""
         for peer in self._peers.values():

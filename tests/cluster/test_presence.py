@@ -105,6 +105,28 @@ async def test_a_user_is_online_everywhere_until_the_last_session_anywhere_ends(
         assert 0 <= last_seen - went_ms <= SOON_S * 1000
 
 
+async def test_a_node_that_stood_still_takes_nobody_for_gone(town: Town, autojump_clock: MockClock) -> None:
+    north, south, west = town.stations.values()
+    north.begin("ann")
+    await trio.sleep(SOON_S)
+    for _ in range(3):
+        autojump_clock.jump(2 * SILENCE_S)
+        await trio.sleep(SOON_S)
+    assert north.told == south.told == west.told == [("ann", None)]
+
+
+async def test_a_node_that_died_while_another_stood_still_is_found_silent(
+    town: Town, autojump_clock: MockClock
+) -> None:
+    north, south, _ = town.stations.values()
+    north.begin("ann")
+    await trio.sleep(SOON_S)
+    town.kill("north")
+    autojump_clock.jump(2 * SILENCE_S)
+    await trio.sleep(SILENCE_S + 1)
+    assert [last_seen is None for _, last_seen in south.told] == [True, False]
+
+
 async def test_a_user_who_changes_nodes_is_not_told_to_have_gone(town: Town, autojump_clock: MockClock) -> None:
     north, south, west = town.stations.values()
     first = north.begin("ann")

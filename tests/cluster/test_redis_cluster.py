@@ -15,7 +15,7 @@ from redis.exceptions import AuthenticationError, RedisError
 from gochat.cluster import layout
 from gochat.cluster.fitness import risks, unfit
 from gochat.cluster.identity import SLOTS, slot_of
-from gochat.cluster.link import Link, ServerLink, connector
+from gochat.cluster.link import Link, LinkThread, ServerLink, connector
 from gochat.cluster.ports import PARTITIONS, START, Batch, Element, Position, ServerAway
 from gochat.cluster.redis_bulletin import RedisBulletin
 from gochat.cluster.redis_cluster import RedisCluster
@@ -34,6 +34,7 @@ from tests.cluster.test_clustering import settings
 from tests.cluster.test_layout import SECRET, drawn
 from tests.cluster.three import three_nodes
 from tests.ports import HOST, held_port
+from tests.waiting import until
 
 ALL = range(4)
 #: A primary that is silent for so long is replaced.
@@ -339,6 +340,23 @@ def test_those_who_look_for_the_primaries_at_once_share_a_question(
     assert asked == [3], "one that comes later asks anew"
     for link in links:
         link.close()
+
+
+async def test_a_link_that_waits_for_another_ones_question_keeps_nobody_waiting() -> None:
+    cluster = RedisCluster("redis+cluster://127.0.0.1:1", PATIENCE_S)
+    thread = LinkThread("waits", cluster)
+    with trio.fail_after(PATIENCE_S):
+        async with trio.open_nursery() as nursery:
+            with cluster._asking:
+                nursery.start_soon(away, thread)
+                await until(lambda: thread._link is not None)
+                await thread.keep_to({0: "another"})
+    thread.close()
+
+
+async def away(thread: LinkThread) -> None:
+    with pytest.raises(ServerAway):
+        await thread.call(lambda link: link.call("PING"))
 
 
 def test_a_redis_cluster_that_does_not_serve_is_an_error() -> None:
