@@ -198,7 +198,7 @@ THREE: Final[dict[str, Sequence[Hole]]] = {
         )
     ],
     "nobody looks for a fork": [
-        Hole(_broadcast, "if is_in_order(before, partition) and before == after and not", "if False and not")
+        Hole(_broadcast, "if reason is not None and is_in_order(before, partition) and before == after:", "if False:")
     ],
     "refusals are not decided again": [
         Hole(
