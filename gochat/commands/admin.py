@@ -274,9 +274,15 @@ def _ask(
     *,
     limit_s: float | None = REPLY_S,
 ) -> int:
+    from gochat.client.terminal.text import INCOMPLETE
     from gochat.commands.online import asked
 
-    return asked(body, url, token, limit_s=limit_s)
+    async def warned(session: Chat) -> None:
+        if session.welcome.incomplete:
+            click.echo(f"warning: {INCOMPLETE}", err=True)
+        await body(session)
+
+    return asked(warned, url, token, limit_s=limit_s)
 
 
 async def _print(entries: AsyncIterator[Entry], line: Callable[[Entry], str] | None, limit: int | None = None) -> int:

@@ -6,11 +6,14 @@ import re
 import resource
 import subprocess
 import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
+import trio
 
 from gochat import __version__, cli
 from gochat.commands import EXIT_CONFIG, EXIT_USAGE
@@ -112,3 +115,21 @@ def test_a_reader_that_goes_away_is_no_error(secret: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         process.wait(30)
+
+
+@pytest.mark.parametrize("incomplete", [True, False])
+def test_an_operator_is_told_where_lists_may_lack_something(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], incomplete: bool
+) -> None:
+    async def nobody() -> AsyncIterator[object]:
+        for each in ():
+            yield each
+
+    def asked(body: Callable[[object], Awaitable[None]], *_: object, **__: object) -> int:
+        chat = SimpleNamespace(welcome=SimpleNamespace(incomplete=incomplete), suspensions=nobody)
+        trio.run(body, chat)
+        return 0
+
+    monkeypatch.setattr("gochat.commands.online.asked", asked)
+    assert cli.run(["admin", "suspensions", "--token", "x"]) == 0
+    assert ("something may be missing" in capsys.readouterr().err) is incomplete

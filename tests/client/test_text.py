@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -127,6 +128,8 @@ def test_what_becomes_of_the_connection_is_told() -> None:
         "* the server can't read group:tea: its database is damaged; its operator has to restore it"
     )
     assert text.notice(Online(welcomed()), "ann") == "* connected again"
+    cut_off = msgspec.structs.replace(welcomed(), incomplete=True)
+    assert text.notice(Online(cut_off), "ann") == f"* connected again\n* {text.INCOMPLETE}"
     assert text.notice(Online(welcomed("group:tea", "dm:ann:bob")), "ann") == (
         "* connected again\n* the server can't read group:tea, user:bob: its database is damaged;"
         " its operator has to restore it"

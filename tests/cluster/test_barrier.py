@@ -17,6 +17,7 @@ from gochat.cluster.memory_server import MemoryServer
 from gochat.cluster.serving import LAG_S
 from gochat.errors import NotCurrent, StoreError
 from gochat.node import Node, running
+from gochat.ports.tokens import Identity
 from tests.appending import append_to
 from tests.cluster.held_back import HeldBack, two_nodes
 from tests.cluster.joining import SECRET, new_log, shared
@@ -25,6 +26,7 @@ from tests.e2e.conftest import make_settings
 from tests.e2e.peer import Peer
 from tests.http.rest.client import Rest
 from tests.tokens import issue
+from tests.waiting import until
 
 
 async def test_it_is_known_whether_this_node_is_behind_or_the_log_is_away(autojump_clock: MockClock) -> None:
@@ -115,6 +117,10 @@ async def test_operators_see_what_a_node_that_is_behind_has_and_are_told_so(
         assert (await root("GET", page)).refusal == (503, "unavailable"), "no list of an operator"
         assert (await user("GET", "/v1/reports")).refusal == (503, "unavailable")
         assert (await user("GET", "/v1/admin/users")).refusal == (403, "forbidden")
+        monkeypatch.setattr("gochat.cluster.journal.DEADLINE_S", 0.1)
+        suspended = await root("PUT", "/v1/admin/suspensions/mallory", {})
+        assert suspended.refusal == (503, "unavailable") and suspended.json["unknown"] is True
+        await until(lambda: north.gateway.standing.refusal(Identity("mallory", frozenset())) is not None)
         operator = await Peer.open(south, "tcp", nursery)
         welcome = await operator.hello("root", token=issue(south, "root", SCOPES))
         assert welcome["incomplete"] is True

@@ -64,6 +64,8 @@ _REFUSALS: Final = {
     "group.adds": "you can't add one of them: they have blocked you, or let only their contacts add them",
     "group.post": "not everybody may write in this group",
 }
+#: Told where the server's `welcome` says so.
+INCOMPLETE: Final = "this node is cut off from the others, or behind them: something may be missing here"
 
 
 def inert(text: str) -> str:
@@ -126,7 +128,8 @@ def notice(event: Event, me: str) -> str | None:
         case Offline():
             return f"* connection lost: {inert(event.reason)}; next attempt in {event.retry_s:.1f} s"
         case Online():
-            return "\n".join(("* connected again", *unreadable_lines(event.welcome.unreadable, me)))
+            lacking = [f"* {INCOMPLETE}"] if event.welcome.incomplete else []
+            return "\n".join(("* connected again", *lacking, *unreadable_lines(event.welcome.unreadable, me)))
         case Listed() if event.unreadable:
             return "\n".join(unreadable_lines(event.unreadable, me))
         case Reset():
