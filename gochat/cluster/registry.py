@@ -195,6 +195,8 @@ class NodeRegistry:
             info = self._codec.decode(member)
             if info is not None:
                 self.names[member.instance] = info.name
+            elif self._codec.writes(member) is None:
+                continue  # Somebody else wrote it, under any names and as many as they please.
             if member.age_ms <= BEAT_LIFE_S * 1000:
                 self._sighted[member.instance] = trio.current_time()
 

@@ -191,3 +191,10 @@ def test_nodes_that_can_not_be_asked_are_not_said_to_take_nothing() -> None:
     two = Node("i2", "two", "", 100, 0, None)
     told = survey._with_answers([*told, two], {"i1": "http://one can't be reached", "i2": PUT_OUT})
     assert surveyed(*told).takes_messages
+
+
+def test_signs_of_life_that_no_node_gave_are_told_of_and_are_no_nodes() -> None:
+    nodes, problems = survey._told([member("one"), Member("evil", "b", 100, b"x"), member("two")], ENDS, CODEC)
+    assert [node.name for node in nodes] == ["one", "two"]
+    assert problems == ["1 signs of life are not signed with cluster.secret: somebody else writes to the server"]
+    assert survey._told([member("one")], ENDS, CODEC)[1] == []

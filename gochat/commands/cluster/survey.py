@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -106,7 +106,9 @@ async def _survey(settings: Settings, cluster: str, secret: str, problems: list[
         bulletin.close()
     broken = frozenset(partition for partition in range(PARTITIONS) if not is_in_order(fences, partition))
     codec = BeatCodec(cluster, secret)
-    nodes = sorted((_node(member, ends, codec) for member in members), key=lambda node: (node.name, node.instance))
+    told, strange = _told(members, ends, codec)
+    problems += strange
+    nodes = sorted(told, key=lambda node: (node.name, node.instance))
     asked = await ask_each(nodes, secret)
     if broken:
         problems.append(f"{len(broken)} of {PARTITIONS} partitions are to be repaired")
@@ -122,6 +124,16 @@ async def _survey(settings: Settings, cluster: str, secret: str, problems: list[
         for node in _with_other_rules(nodes)
     ]
     return Survey(cluster, settings.cluster.name, problems, broken, ends, nodes)
+
+
+def _told(members: Sequence[Member], ends: Mapping[int, Position], codec: BeatCodec) -> tuple[list[Node], list[str]]:
+    """The nodes that gave a sign of life, and a problem where there are signs that none of them gave."""
+    nodes = [_node(member, ends, codec) for member in members]
+    known = [node for node in nodes if node.missing is not None or node.writes is not None]
+    if len(known) == len(nodes):
+        return known, []
+    count = len(nodes) - len(known)
+    return known, [f"{count} signs of life are not signed with cluster.secret: somebody else writes to the server"]
 
 
 def _with_answers(nodes: list[Node], asked: Mapping[str, State | str]) -> list[Node]:

@@ -1,4 +1,4 @@
-"""A node that stops in order leaves no sign of life behind."""
+"""Signs of life: a node that stops in order leaves none behind, and nobody else may give any."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 from gochat.cluster.journal import joined
 from gochat.cluster.memory import MemoryBulletin
-from tests.cluster.joining import caught_up, inline, new_log, shared
+from tests.cluster.joining import caught_up, inline, joined_store, journal_of, new_log, shared
 
 
 class LateReply:
@@ -38,3 +38,14 @@ async def test_a_node_that_has_said_that_it_stops_beats_no_more(autojump_clock: 
             else:
                 await trio.lowlevel.checkpoint()  # As a node that can't listen at its port.
         assert await MemoryBulletin(server, "south").members() == []
+
+
+async def test_signs_of_life_that_no_node_gave_are_not_remembered(autojump_clock: MockClock) -> None:
+    """Whoever can log in to the server may give as many as they please, each under another name."""
+    server = await new_log()
+    async with joined_store(server, "north", inline()) as (store, _):
+        for number in range(5):
+            server.primary.nodes[f"x{number}"] = "b", server.primary.now_ms(), b"nobody signed this"
+            await trio.sleep(1)
+            del server.primary.nodes[f"x{number}"]
+        assert journal_of(store).registry._sighted.keys() == {"north"}
