@@ -54,6 +54,13 @@ def _is_sent_once(frame: Frame) -> bool:
     return frame["type"] == "send" and "key" not in frame
 
 
+def _group_change(step: steps.Group) -> Frame:
+    frame: Frame = {"type": "group", "name": step.group, "action": step.action}
+    if step.action in ("mute", "unmute"):
+        return frame | {"user": step.user}
+    return frame if step.action == "leave" else frame | {"users": [step.user]}
+
+
 class _Request:
     """Something to be done, until it is known what came of it."""
 
@@ -106,6 +113,10 @@ class Client:
         self._mine: list[tuple[str, int]] = []
         """Room and seq of its own messages that were acked."""
         self._closing = False
+        self._lagging: set[str] = set()
+        """Rooms of which something was left out, until they are resumed."""
+        self._resuming: dict[str, list[Frame]] = {}
+        """By room that it has asked to be told again, the frames since then: after the answer they come once more."""
         self._retries: trio.Nursery
 
     # ------------------------------------------------------------------------------------------ taking steps
@@ -159,12 +170,8 @@ class Client:
                     for request in self._requests.values()
                 )
                 await self._ask_for({"type": "edit", "room": room, "seq": seq, "body": f"{self._next('e')} guessed"})
-            case steps.Group(group=group, action="leave"):
-                await self._ask_for({"type": "group", "name": group, "action": "leave"})
-            case steps.Group(group=group, action="mute" | "unmute" as action, user=user):
-                await self._ask_for({"type": "group", "name": group, "action": action, "user": user})
-            case steps.Group(group=group, action=action, user=user):
-                await self._ask_for({"type": "group", "name": group, "action": action, "users": [user]})
+            case steps.Group():
+                await self._ask_for(_group_change(step))
             case steps.Contact(user=user, action=action):
                 await self._ask_for({"type": "contact", "user": user, "action": action})
             case steps.Look(room=room):
@@ -173,11 +180,21 @@ class Client:
                 self._go_to(node or self._nodes[0])
                 self._closing = True
                 self._wire.close()
+            case steps.Resume(room=room) if self._welcomed:
+                self._resume(room)
             case steps.Pause(for_ms=for_ms) if self._wire is not None:
                 wire = self._wire
                 wire.reading = trio.Event()
                 await trio.sleep(for_ms / 1000)
                 wire.reading.set()
+
+    def _resume(self, room: str) -> None:
+        """Have a room told again that nothing was left out of."""
+        if room in self._lagging or room in self._resuming:
+            return
+        self._resuming[room] = []
+        epoch = {"epoch": self._epochs[room]} if room in self._epochs else {}
+        self._put({"type": "resume", "id": f"s:{room}", "room": room, "seq": self._held[room], **epoch})
 
     def _go_to(self, node: str) -> None:
         """Try this machine first from now on."""
@@ -292,7 +309,9 @@ class Client:
 
     def _take_in(self, frame: Frame, asked_at: float) -> None:
         kind, reply_to = frame["type"], frame.get("id")
-        if kind in FACTS:
+        if self._is_to_come_again(frame):
+            self._resuming[frame["room"]].append(frame)
+        elif kind in FACTS:
             self._hear(frame["room"], fact_of(frame), live=True)
         elif kind == "welcome":
             self._welcome(frame, asked_at)
@@ -302,7 +321,12 @@ class Client:
             self._take_answer(self._requests[reply_to], frame)
         elif isinstance(reply_to, str) and reply_to[:2] in ("p:", "r:"):
             self._catch_up(reply_to[2:], frame)
+        elif isinstance(reply_to, str) and reply_to[:2] == "s:":
+            held_back = self._resuming.pop(reply_to[2:])
+            for each in held_back if kind == "error" else ():
+                self._take_in(each, asked_at)
         elif kind == "lag":
+            self._lagging.add(frame["room"])
             self._page(frame["room"])
         elif kind == "ping":
             self._put({"type": "pong"})
@@ -312,8 +336,15 @@ class Client:
         elif kind not in _IGNORED:
             self._evidence.complaints.append(f"{self.name} was told {frame}")
 
+    def _is_to_come_again(self, frame: Frame) -> bool:
+        """Whether it comes once more, of a room that is about to be told again."""
+        if frame.get("room") not in self._resuming:
+            return False
+        return frame["type"] == "lag" or (frame["type"] in FACTS and frame["seq"] > self._held[frame["room"]])
+
     def _welcome(self, frame: Frame, asked_at: float) -> None:
         self._welcomed = True
+        self._lagging, self._resuming = set(), {}
         self._epoch = frame["epoch"]
         now = trio.current_time()
         for entry in frame["rooms"]:
@@ -423,6 +454,8 @@ class Client:
 
     def _catch_up(self, room: str, reply: Frame) -> None:
         """The answer to a page of a room that lags, or to its resuming."""
+        if reply["type"] == "ok":
+            self._lagging.discard(room)
         if reply["type"] == "page":
             for entry in reply["entries"]:
                 self._hear(room, fact_of(entry), live=False)

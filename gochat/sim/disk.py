@@ -52,12 +52,16 @@ class _Drive(sqlite3.Connection):
     disk: Disk
     power: Power
     _full_sync = True
+    _changes_before = 0
+    """The changes before the transaction that was begun last."""
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
         if not self.power.on:
             raise sqlite3.OperationalError(_ERROR)
         if sql == "COMMIT":
             return self._commit()
+        if sql.startswith("BEGIN"):
+            self._changes_before = self.total_changes
         if sql == "PRAGMA synchronous = NORMAL":
             self.disk.begin_unsynced()
             self._full_sync = False
@@ -68,7 +72,8 @@ class _Drive(sqlite3.Connection):
         return super().execute(sql, parameters)
 
     def _commit(self) -> sqlite3.Cursor:
-        failure = self.disk.take_failure()
+        # A transaction that only reads asks nothing of the disk that could fail.
+        failure = None if self.total_changes == self._changes_before else self.disk.take_failure()
         if failure is None or failure == "kept":
             cursor = super().execute("COMMIT")
             if self._full_sync:

@@ -85,13 +85,19 @@ class Reconnect(Step, frozen=True, kw_only=True):
     """The machine that it tries first; empty: the one that it is connected to."""
 
 
+class Resume(Step, frozen=True, kw_only=True):
+    """Has a room that it hears told again from the last fact that it has, and takes nothing of it before that."""
+
+    room: str
+
+
 class Pause(Step, frozen=True, kw_only=True):
     """Reads nothing for so long."""
 
     for_ms: int
 
 
-AnyStep: TypeAlias = Send | Edit | Delete | React | Guess | Group | Contact | Look | Reconnect | Pause
+AnyStep: TypeAlias = Send | Edit | Delete | React | Guess | Group | Contact | Look | Reconnect | Resume | Pause
 
 
 class ClientPlan(msgspec.Struct, frozen=True):

@@ -73,9 +73,9 @@ def _falls(chance: Random, nodes: Sequence[str]) -> list[AnyFault]:
     return [chance.choice(kinds)(entries=_missing(chance)) for _ in range(chance.randint(1, 2))]
 
 
-def fall(chance: Random) -> AnyFault:
-    """Entries are lost that some of the nodes have."""
-    return chance.choice((faults.TailLost, faults.Promoted))(entries=chance.choice((1, 2, 5, 10, 30)))
+def fall(chance: Random, missing: Sequence[int] = (1, 2, 5, 10, 30)) -> AnyFault:
+    """So many entries of each partition are lost, which some of the nodes have."""
+    return chance.choice((faults.TailLost, faults.Promoted))(entries=chance.choice(missing))
 
 
 def _flips(chance: Random, nodes: Sequence[str]) -> list[AnyFault]:

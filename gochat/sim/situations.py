@@ -25,6 +25,7 @@ from gochat.sim.plan import (
     ContactChange,
     Delete,
     Edit,
+    Failing,
     Forget,
     Group,
     GroupChange,
@@ -36,6 +37,7 @@ from gochat.sim.plan import (
     Plan,
     React,
     Reconnect,
+    Resume,
     Rollback,
     Send,
     Server,
@@ -73,8 +75,8 @@ class _Scene:
         """The users who read, and where."""
         self.read_ms = 80.0
         """The mean of the longer pauses between their readings."""
-        self.roams = False
-        """Whether these go from node to node."""
+        self.resumes = False
+        """Whether these mostly have rooms told again."""
         self.window = chance.choice((0, 0, 0, 2, 5))
         self.linger_ms = chance.choice((0, 500, 1500))
         self.idle_ms = 0
@@ -112,8 +114,10 @@ class _Scene:
         chance, steps = self.chance, list[AnyStep]()
         for _ in range(chance.randint(10, 30)):
             after_ms, goes = self.soon(self.read_ms), chance.random() < 0.5
-            if goes or self.roams:
-                steps.append(Reconnect(after_ms=after_ms, node=chance.choice(self.nodes) if self.roams else ""))
+            if self.resumes and chance.random() < 0.9:
+                steps.append(Resume(after_ms=after_ms, room=chance.choice(self.rooms)))
+            elif goes:
+                steps.append(Reconnect(after_ms=after_ms))
             else:
                 steps.append(Look(after_ms=after_ms, room=self.room))
         return steps
@@ -331,26 +335,54 @@ def _split(scene: _Scene) -> None:
 
 
 def _coming_and_going(scene: _Scene) -> None:
-    """Readers go from node to node, whose rooms are soon dropped from memory, while there is something new all the
-    time."""
-    chance = scene.chance
+    """Readers have rooms told again, or come again themselves, at a node that soon drops rooms from memory, while there
+    is something new now and then; its disk takes its time to tell what it has recorded, or fails to tell it."""
+    chance, node = scene.chance, scene.nodes[2]
     for steps in (scene.writes, scene.changes):
-        steps += [Send(after_ms=scene.wait(25), room=chance.choice(scene.rooms)) for _ in range(50)]
-    scene.readers = [(user, scene.nodes[2]) for user in (scene.owner, scene.writer)] * 2
-    scene.idle_ms, scene.tell_ms, scene.roams = 20, chance.choice((5.0, 10.0)), True
+        steps += [Send(after_ms=scene.wait(100), room=chance.choice(scene.rooms)) for _ in range(30)]
+    scene.readers = [(user, node) for user in (scene.owner, scene.writer)] * 4
+    scene.resumes, scene.read_ms = True, 50.0
+    scene.idle_ms, scene.tell_ms = 10, 10.0
+    scene.troubles += [Failing(at_ms=at_ms, node=node, how=["kept"]) for at_ms in range(100, 3000, 500)]
 
 
-_KINDS: Final[Sequence[Callable[[_Scene], None]]] = (
-    _race_behind,
-    _guesses,
-    _storm,
-    _lost_calls,
-    _host_loss,
-    _newcomer,
-    _fall_behind,
-    _left_behind,
-    _race_behind,
-    _two_servers,
-    _split,
-    _coming_and_going,
-)
+def _seen_late(scene: _Scene) -> None:
+    """A new primary lacks the end of the log. A node that lagged behind sees it at once, and all others a moment
+    later; everybody writes and reads meanwhile."""
+    chance, at_ms = scene.chance, 0
+    scene.readers = [(user, node) for node in scene.nodes for user in (scene.owner, scene.writer)]
+    for _ in range(2):
+        at_ms += chance.randint(300, 500)
+        first = chance.choice(scene.nodes)
+        since_ms = chance.randint(30, 120)
+        scene.lag(first, at_ms - since_ms, since_ms + chance.randint(0, 50))
+        scene.troubles.append(Server(at_ms=at_ms, what=fall(chance, (1, 1, 2, 3, 5))))
+        for node in scene.nodes:
+            if node != first:
+                scene.troubles += cut_off(node, at_ms + chance.choice((0, 0, 10)), chance.randint(50, 500))
+        for steps in (scene.writes, scene.changes):
+            gone_ms = sum(step.after_ms for step in steps)
+            steps.append(Send(after_ms=max(0, at_ms - 150 - gone_ms), room=scene.room))
+            steps += [Send(after_ms=scene.wait(20), room=scene.room) for _ in range(20)]
+        at_ms += 1_500
+    scene.linger_ms = 1_000
+
+
+def _kinds_with(other: Callable[[_Scene], None]) -> tuple[Callable[[_Scene], None], ...]:
+    return (
+        _race_behind,
+        _guesses,
+        _storm,
+        _lost_calls,
+        _host_loss,
+        _newcomer,
+        _fall_behind,
+        _left_behind,
+        other,
+        _two_servers,
+        _split,
+        _coming_and_going,
+    )
+
+
+_KINDS: Final[Sequence[Callable[[_Scene], None]]] = (*_kinds_with(_race_behind), *_kinds_with(_seen_late))

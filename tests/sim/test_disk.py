@@ -84,6 +84,16 @@ def test_a_commit_that_fails_is_there_or_not(disk: Machine, how: str, there: lis
     assert disk.lose_power() == there
 
 
+def test_a_reading_does_not_fail_in_the_place_of_a_commit(disk: Machine) -> None:
+    connection = disk.connect()
+    disk.disk.fail("lost")
+    connection.execute("BEGIN")
+    assert connection.execute("SELECT a FROM t").fetchall() == []
+    connection.execute("COMMIT")
+    with pytest.raises(sqlite3.OperationalError):
+        write(disk, 1)
+
+
 async def test_a_job_is_done_some_time_later_and_told_later_still(disk: Machine, autojump_clock: MockClock) -> None:
     async with trio.open_nursery() as nursery:
         worker = disk.disk.workers(nursery, disk.power)(disk.connect)

@@ -13,6 +13,7 @@ from trio.testing import MockClock
 
 from gochat.sim import Plan, draw, play, shrink
 from gochat.sim.determinism import sleep_until
+from gochat.sim.plan import AnyStep, ClientPlan, Resume, Send, dm
 from tests.sim.planted import ENOUGH, ONE, put
 
 
@@ -81,6 +82,19 @@ def test_a_plan_that_fails_is_made_smaller_and_fails_again(monkeypatch: pytest.M
     found = play(Plan.from_json(smaller.to_json()))
     assert found.violations
     assert found.digest == play(smaller).digest
+
+
+def test_a_client_has_a_live_room_told_again_and_hears_nothing_twice() -> None:
+    room = dm("ann", "bob")
+    writes: list[AnyStep] = [Send(after_ms=5, room=room) for _ in range(40)]
+    resumes: list[AnyStep] = [Resume(after_ms=7, room=room) for _ in range(30)]
+    clients = [ClientPlan("ann", "ann", "n1", writes), ClientPlan("bob", "bob", "n1", resumes)]
+    outcome = play(Plan(seed=1, nodes=["n1"], groups={}, clients=clients, troubles=[]))
+    assert outcome.violations == []
+    asked = [line for line in outcome.trace if ' bob > {"type":"resume"' in line]
+    assert len(asked) > 10
+    told = [line for line in outcome.trace if " bob < " in line and '"key":"ann-m' in line]
+    assert len(told) > 40, "none came a second time"
 
 
 def test_what_sleeps_after_a_run_wakes() -> None:
