@@ -202,6 +202,14 @@ class Cycle(NamedTuple, Generic[R]):
     """Partitions in which an entry could not be recorded, and why."""
 
 
+class Answer(NamedTuple):
+    """This node's latest answer to a repair of a partition."""
+
+    server: str
+    ballot: int
+    """No term of an earlier ballot is this node's any more."""
+
+
 class Followed(NamedTuple):
     """How far a database follows the log."""
 
@@ -214,8 +222,8 @@ class Followed(NamedTuple):
     """The cluster's, once the log has told it."""
     own_epoch: str
     """The database's own."""
-    answers: Mapping[int, str]
-    """What `keep_answers` was last given."""
+    answers: Mapping[int, Answer]
+    """By partition: see `keep_answers`."""
 
 
 class ReplicaStore(Protocol):
@@ -228,9 +236,9 @@ class ReplicaStore(Protocol):
         """Record entries that come right after the ends, by partition, and apply them: in one transaction, which
         survives power loss when this returns. Where it raised, the same may be asked again, whatever came of it."""
 
-    async def keep_answers(self, servers: Mapping[int, str]) -> None:
-        """Keep, by partition, the servers that this node is about to answer in a repair, in place of those before.
-        They survive power loss when this returns."""
+    async def keep_answers(self, answers: Mapping[int, Answer]) -> None:
+        """Keep, by partition, the answers that this node is about to give in a repair, in place of those before. They
+        survive power loss when this returns."""
 
     async def after(self, partition: int, place: Place | None, limit: int) -> list[Piece]:
         """The entries that are kept after a place, in order; with None, from the oldest of them. Ends before one that

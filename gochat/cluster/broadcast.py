@@ -27,7 +27,7 @@ from gochat.cluster.ports import (
     Unreadable,
     check_batch,
 )
-from gochat.cluster.repair import Repair, Ring, is_in_order, leading, reason_to_stop
+from gochat.cluster.repair import Repair, Ring, is_in_order, leading, leave, reason_to_stop
 from gochat.errors import Full, StoreError
 
 log = logging.getLogger(__name__)
@@ -37,8 +37,6 @@ log = logging.getLogger(__name__)
 WATCH_S: Final = 0.25
 #: How long after an error a server is tried again.
 RETRY_S: Final = 0.05
-#: No server's id.
-NOBODY: Final = "nobody"
 #: Entries of one partition that are read at once.
 READ_LIMIT: Final = 1_000
 #: Entries that may be pending, in all partitions together.
@@ -127,6 +125,7 @@ class Broadcast:
         self._terms: dict[int, int] = {}
         """The terms of the partitions that are in order, as far as this node knows."""
         self._repairing: frozenset[int] = frozenset()
+        """Partitions that nobody but a repair may read, be it that the next one is still to begin."""
         self._suspects: set[int] = set()
         """Partitions that were read and did not go on where this node's record ends."""
         self._recording = trio.Lock()
@@ -156,7 +155,7 @@ class Broadcast:
 
     @property
     def is_repairing(self) -> bool:
-        return bool(self._repairing)
+        return self._repair.is_running and bool(self._repairing)
 
     def send(self, partition: int, data: bytes) -> None:
         """Have an entry, which no other equals, put into the log. It is handed to `recorded` when it stands there. If
@@ -180,7 +179,7 @@ class Broadcast:
         return True
 
     async def run(self) -> None:
-        await self._repair.resume()
+        self._repairing = self._repair.bound()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._read)
             nursery.start_soon(self._write)
@@ -339,7 +338,7 @@ class Broadcast:
         try:
             known = await self._repair.run(self._partitions)
         finally:
-            self._repairing = frozenset()
+            self._repairing = self._repair.bound()
         await self._leave_if_superseded(ends, known)
         for partition in list(self._suspects):
             await self._check_for_a_fork(partition)
@@ -355,11 +354,11 @@ class Broadcast:
 
     async def _pause(self, broken: frozenset[int]) -> None:
         """Neither read nor append these partitions; others go on."""
+        if broken:
+            self._problem = f"partitions {', '.join(map(str, sorted(broken)))} are being repaired"
         if broken == self._repairing:
             return
         self._repairing = broken
-        if broken:
-            self._problem = f"partitions {', '.join(map(str, sorted(broken)))} are being repaired"
         for partition in broken:
             self._terms.pop(partition, None)
         async with self._recording:
@@ -371,8 +370,7 @@ class Broadcast:
         recorded before the fences were looked at."""
         old = [partition for partition in self._partitions if known[partition].term < ends[partition].term]
         if old:
-            await self._log.keep_to(dict.fromkeys(old, NOBODY))
-            await self._log.keep_to(None)
+            await leave(self._log, old)
             raise ServerAway(
                 f"the server was a primary before another took its place: its partitions {old} are old. If none did, "
                 "somebody else wrote to it: empty it (FLUSHDB of this database), and the nodes put back what they have"

@@ -12,7 +12,7 @@ import trio
 from gochat.cluster.certifier import Certified, Certifying
 from gochat.cluster.ports import PARTITIONS, START, Element, Position
 from gochat.errors import StoreError
-from gochat.replication import Applied, Cycle, Followed, ReplicaStore
+from gochat.replication import Answer, Applied, Cycle, Followed, ReplicaStore
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Inbox:
             Partition(Position(*followed.ends.get(p, START)), followed.hashes.get(p, b""), followed.nodes.get(p, {}))
             for p in range(PARTITIONS)
         ]
-        self.answers: Mapping[int, str] = followed.answers
+        self.answers: Mapping[int, Answer] = followed.answers
         self._recording: set[int] = set()
         self.problem: str | None = None
         """Why entries could not be recorded the last time; None where they could."""
@@ -130,10 +130,11 @@ class Inbox:
                 self.problem = None
                 return written
 
-    async def keep_answers(self, servers: Mapping[int, str]) -> None:
-        if self.answers != servers:
-            await self._insist(lambda: self._store.keep_answers(servers))
-            self.answers = dict(servers)
+    async def keep_answers(self, answers: Mapping[int, Answer]) -> None:
+        kept = {**self.answers, **answers}
+        if self.answers != kept:
+            await self._insist(lambda: self._store.keep_answers(kept))
+            self.answers = kept
 
     async def after(self, partition: int, position: Position | None, limit: int) -> list[Element]:
         found = await self._store.after(partition, position, limit)

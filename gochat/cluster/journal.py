@@ -115,7 +115,10 @@ class ClusterJournal:
         silent = self._registry.silent(self._nodes.awaited) if self._broadcast.is_repairing else ()
         if problem is None or not silent:
             return problem
-        return f"{problem}; {', '.join(silent)} must answer: start it, or go on without it by `gochat cluster forget`"
+        return (
+            f"{problem}; {', '.join(silent)} must answer: start it, see that all reach the same server, or, where it "
+            "is lost, go on without it by `gochat cluster forget`"
+        )
 
     @property
     def behind(self) -> str | None:

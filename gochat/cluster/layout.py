@@ -16,7 +16,7 @@ import msgspec
 from gochat.cluster import scripts
 from gochat.cluster.fitness import unfit
 from gochat.cluster.link import Link, run
-from gochat.cluster.ports import PARTITIONS, TERM_STEP, next_term
+from gochat.cluster.ports import PARTITIONS, TERM_STEP, term_of
 from gochat.errors import GochatError
 
 _MAC_BYTES: Final = 32
@@ -107,7 +107,7 @@ def create(link: Link, cluster: str, name: str, sealed: bytes) -> int:
     begun = 0
     for partition in range(PARTITIONS):
         prefix = f"gc:{{{cluster}.{partition}}}:"
-        term = next_term(0, _salt(cluster, partition))
+        term = term_of(1, _salt(cluster, partition))
         begun += link.call(*run(scripts.CREATE, [f"{prefix}log", f"{prefix}fence"], term)) is not None
     return begun
 

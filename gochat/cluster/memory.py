@@ -112,8 +112,8 @@ class MemoryLog(_Client):
         check_put_back(previous, elements)
         return await self._call(lambda primary: primary.put_back(partition, server, previous, elements))
 
-    async def offer(self, partition: int, server: str, instance: str, end: Position) -> bool:
-        return await self._call(lambda primary: primary.offer(partition, server, instance, end))
+    async def offer(self, partition: int, server: str, instance: str, end: Position, ballot: int) -> int:
+        return await self._call(lambda primary: primary.offer(partition, server, instance, end, ballot))
 
     async def withdraw(self, partition: int, server: str, instance: str) -> None:
         await self._call(lambda primary: primary.withdraw(partition, server, instance))
@@ -124,6 +124,9 @@ class MemoryLog(_Client):
         salt = self._server.salt(TERM_STEP)
         life_ms = self._offer_life_ms
         return await self._call(lambda primary: primary.seal(partition, server, need, counting, life_ms, salt))
+
+    async def end_term(self, partition: int, fence: Fence) -> bool:
+        return await self._call(lambda primary: primary.end_term(partition, fence))
 
     async def trim(self, partition: int, before: Position, keep: int, cap: int) -> int:
         return await self._call(lambda primary: primary.trim(partition, before, keep, cap))

@@ -28,7 +28,8 @@ from gochat.cluster.ports import (
     Refusal,
     ServerAway,
     Unsealed,
-    next_term,
+    ballot_of,
+    term_of,
 )
 
 T = TypeVar("T")
@@ -47,7 +48,8 @@ class Primary:
         self.full = False
         self.streams: dict[int, list[Element]] = {}
         self.fence_of: dict[int, Fence] = {}
-        self.offers: dict[tuple[int, str], dict[str, tuple[Position, int]]] = {}
+        self.offers: dict[tuple[int, str], dict[str, tuple[Position, int, int]]] = {}
+        """By partition and server the answers of each node: its end, the ballot, and when."""
         self.nodes: dict[str, tuple[str, int, bytes]] = {}
         self.leases: dict[str, tuple[str, int]] = {}
         """The holder of each, and until when."""
@@ -104,7 +106,7 @@ class Primary:
         self._need_memory()
         if partition in self.streams or partition in self.fence_of:
             return None
-        fence = Fence(self.server, next_term(0, salt))
+        fence = Fence(self.server, term_of(1, salt))
         self.streams[partition] = [Element(Position(fence.term, 1), b"")]
         self.fence_of[partition] = fence
         self.wake()
@@ -167,12 +169,13 @@ class Primary:
         self.wake()
         return "done"
 
-    def offer(self, partition: int, server: str, instance: str, end: Position) -> bool:
+    def offer(self, partition: int, server: str, instance: str, end: Position, ballot: int) -> int:
         self._need_memory()
         if server != self.server:
-            return False
-        self.offers.setdefault((partition, server), {})[instance] = (end, self.now_ms())
-        return True
+            return 0
+        offers = self.offers.setdefault((partition, server), {})
+        offers[instance] = (end, ballot, self.now_ms())
+        return max(offered for _, offered, _ in offers.values())
 
     def withdraw(self, partition: int, server: str, instance: str) -> None:
         self.offers.get((partition, server), {}).pop(instance, None)
@@ -187,19 +190,32 @@ class Primary:
         if sealed is not None:
             return sealed
         offers = self.offers.get((partition, server), {})
-        now_ms = self.now_ms()
-        counted = [at_ms for name, (_, at_ms) in offers.items() if counting is None or name in counting]
+        now_ms, end = self.now_ms(), self.end(partition)
+        ballot = max(
+            (offered for _, offered, _ in offers.values()), default=0 if end is None else ballot_of(end.term) + 1
+        )
+        counted = [
+            at_ms
+            for name, (_, offered, at_ms) in offers.items()
+            if offered == ballot and (counting is None or name in counting)
+        ]
         if sum(abs(now_ms - at_ms) < life_ms for at_ms in counted) < need:
             return "wait"
-        end = self.end(partition)
-        if end is None or any(offered > end for offered, _ in offers.values()):
+        if end is None or ballot <= ballot_of(end.term) or any(offered > end for offered, _, _ in offers.values()):
             return "short"
-        fence = Fence(server, next_term(end.term, salt))
+        fence = Fence(server, term_of(ballot, salt))
         self.streams[partition].append(Element(Position(fence.term, end.n + 1), b""))
         self.fence_of[partition] = fence
         self.offers.pop((partition, server), None)
         self.wake()
         return fence
+
+    def end_term(self, partition: int, fence: Fence) -> bool:
+        if fence.server != self.server or self.fence_of.get(partition) != fence:
+            return False
+        del self.fence_of[partition]
+        self.wake()
+        return True
 
     def trim(self, partition: int, before: Position, keep: int, cap: int) -> int:
         stream = self.streams.get(partition)

@@ -25,6 +25,9 @@ MOST_NUMBER: Final = 1 << 62
 #: Terms count in steps of so much, and the rest of each is random: two servers that were both sealed after the same
 #: term, as happens when the first of them is lost and comes back, have different terms all the same.
 TERM_STEP: Final = 1_000_000
+#: A repair begins the term of a ballot that is at most so many after the one of the log's last term: one more for each
+#: time that a node has answered another server since.
+LEAP: Final = 10_000
 
 
 class ServerAway(GochatError):
@@ -92,7 +95,7 @@ PutBack: TypeAlias = Literal["done", "sealed", "other", "not_next"]
 the one that was meant. "not_next": they do not follow the last entry there."""
 Unsealed: TypeAlias = Literal["other", "wait", "short"]
 """Why a partition was not sealed. "wait": too few nodes have answered. "short": one of the answers is longer than the
-log."""
+log, or the log has a term of the ballot already."""
 
 
 class Log(Protocol):
@@ -147,10 +150,11 @@ class Log(Protocol):
         Raises ValueError where the elements have gaps among them, do not follow `previous`, or are over the bounds of
         a batch."""
 
-    async def offer(self, partition: int, server: str, instance: str, end: Position) -> bool:
+    async def offer(self, partition: int, server: str, instance: str, end: Position, ballot: int) -> int:
         """Answer a repair: the node has recorded the partition up to `end`, all of that stands on this server, and the
-        node will touch no other server until it has withdrawn. Counts for OFFER_LIFE_S by the server's clock. False:
-        the server is not the one that is meant."""
+        node takes part in no ballot before this one any more, on whatever server. Counts for OFFER_LIFE_S by the
+        server's clock. Returns the highest ballot that any node has offered here; answers in lower ones do not count.
+        0: the server is not the one that is meant."""
 
     async def withdraw(self, partition: int, server: str, instance: str) -> None:
         """Take an answer back. Once this has returned it does not count."""
@@ -158,9 +162,13 @@ class Log(Protocol):
     async def seal(
         self, partition: int, server: str, need: int, counting: Collection[str] | None = None
     ) -> Fence | Unsealed:
-        """End a repair: begin a new term with its marker, and set the fence, if `need` of the answers count, and
-        nothing that was ever offered is missing. Answers of the instances in `counting` count, with None those of all.
-        A partition that is sealed on this server already keeps its fence, which is returned."""
+        """End a repair: begin the term of the ballot with its marker, and set the fence, if `need` of the answers
+        count, and nothing that was ever offered is missing. Answers of the instances in `counting` count, with None
+        those of all. A partition that is sealed on this server already keeps its fence, which is returned."""
+
+    async def end_term(self, partition: int, fence: Fence) -> bool:
+        """Take the fence away: nothing more is appended before the partition is repaired, which every node notices.
+        False: it is not this server's fence, or no longer."""
 
     async def trim(self, partition: int, before: Position, keep: int, cap: int) -> int:
         """Drop entries before a position that every node has recorded, but keep at least the last `keep`, and drop
@@ -259,6 +267,11 @@ def _check_bounds(entries: int, size: int) -> None:
         raise ValueError(f"{entries} entries of {size} bytes: at most {MOST_ENTRIES} of {MOST_BYTES}")
 
 
-def next_term(term: int, salt: int) -> int:
-    """The term that a repair begins after `term`; `salt` is random, from 0 up to below TERM_STEP."""
-    return (term // TERM_STEP + 1) * TERM_STEP + salt
+def ballot_of(term: int) -> int:
+    """The ballot in which a term was begun: what the term counts beside its chance."""
+    return term // TERM_STEP
+
+
+def term_of(ballot: int, salt: int) -> int:
+    """The term that a ballot begins; `salt` is random, from 0 up to below TERM_STEP."""
+    return ballot * TERM_STEP + salt

@@ -34,7 +34,7 @@ from gochat.cluster.ports import (
     Unsealed,
     check_batch,
     check_put_back,
-    next_term,
+    term_of,
 )
 from gochat.cluster.read_size import ReadSize
 
@@ -91,7 +91,7 @@ class RedisLog:
     # ------------------------------------------------------------------------------------------ appending, reading
 
     async def create(self, partition: int) -> Fence | None:
-        command = run(scripts.CREATE, self._keys(partition), next_term(0, secrets.randbelow(TERM_STEP)))
+        command = run(scripts.CREATE, self._keys(partition), term_of(1, secrets.randbelow(TERM_STEP)))
         return await self._other.call(lambda link: None if (reply := link.call(*command)) is None else _fence(reply))
 
     async def append(self, batches: Sequence[Batch]) -> list[Position | Refusal]:
@@ -192,9 +192,10 @@ class RedisLog:
         outcome: PutBack = await self._other.call(lambda link: link.call(*command).decode())
         return outcome
 
-    async def offer(self, partition: int, server: str, instance: str, end: Position) -> bool:
-        command = run(scripts.OFFER, [self._offers(partition, server)], server, instance, _id(end), _OFFERS_KEPT_S)
-        return bool(await self._other.call(lambda link: link.call(*command)))
+    async def offer(self, partition: int, server: str, instance: str, end: Position, ballot: int) -> int:
+        keys = [self._offers(partition, server)]
+        command = run(scripts.OFFER, keys, server, instance, _id(end), _OFFERS_KEPT_S, ballot)
+        return await self._other.call(lambda link: int(link.call(*command)))
 
     async def withdraw(self, partition: int, server: str, instance: str) -> None:
         key = self._offers(partition, server)
@@ -218,6 +219,10 @@ class RedisLog:
             return unsealed
 
         return await self._other.call(seal)
+
+    async def end_term(self, partition: int, fence: Fence) -> bool:
+        command = run(scripts.END_TERM, self._keys(partition), fence.server, fence.term)
+        return bool(await self._other.call(lambda link: int(link.call(*command))))
 
     async def trim(self, partition: int, before: Position, keep: int, cap: int) -> int:
         command = run(scripts.TRIM, [self._streams[partition]], before.n, keep, cap)

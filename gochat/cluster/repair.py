@@ -3,36 +3,42 @@
 A partition is in order on a server where its fence names that very server. It is not after a failover, after FLUSHALL,
 after a restart without data: then entries that were told may be missing. Every node that takes part puts back what it
 has recorded beyond the server's end, reads what others have put back, and answers once it has the same as the server.
-When enough have answered, whoever comes first seals the partition with the marker of a new term.
+When enough have answered, whoever comes first seals the partition with the marker of a new term. What is put back after
+a node's answer is read when that is done.
 
 Nothing that was told can be missing then: it is with enough nodes that one of them has answered.
+
+An answer holds for good. Each is given in a ballot; ballots count up, a node answers one server alone in each, and the
+term that a repair begins bears its ballot's number. A node that has answered records and appends nothing but in a term
+of that ballot or of a later one, however long it takes, and past a restart: where it meets a server that is in order
+with an earlier term, it ends that term, and all nodes have to answer once more. So nodes never go on at two servers,
+whoever reaches which of them, and whenever an answer arrives.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 import trio
 
 from gochat.cluster.counts import LogCounts
 from gochat.cluster.ports import (
+    LEAP,
     MOST_BYTES,
     MOST_ENTRIES,
-    OFFER_LIFE_S,
     START,
-    TERM_STEP,
     Element,
     Fence,
     Fences,
     Log,
     Position,
-    ServerAway,
     Unreadable,
-    next_term,
+    ballot_of,
 )
 from gochat.errors import GochatError, StoreError
+from gochat.replication import Answer
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +46,11 @@ log = logging.getLogger(__name__)
 LOOK_S: Final = 0.02
 #: How long the server's end stays where this node can't go on from it until that is told: another node may keep more.
 GAP_S: Final = 2.0
+#: After so long in which nothing moved a node makes its connections anew: the others may be at another server by now,
+#: and one that lives on tells nobody that it is no longer named.
+RENEW_S: Final = 1.0
+#: No server's id.
+NOBODY: Final = "nobody"
 _ANEW: Final = (
     "; this folder can't follow the log any more: make it anew by `gochat cluster join --from BACKUP` into an empty "
     "folder, with a backup of another node. Where all nodes say so, somebody else wrote to the server: empty it "
@@ -50,21 +61,17 @@ _STRANGE: Final = (
     "deleted there. Take that login away, and empty the server (FLUSHDB of this database): the nodes put back what "
     "they have"
 )
-#: How long a node that has answered keeps away from other servers when the one that it answered is silent: longer than
-#: the answer counts there, whatever its clock does meanwhile.
-FAITHFUL_S: Final = 10.0
-assert OFFER_LIFE_S * 2 < FAITHFUL_S
 
 
 class Ring(Protocol):
     """The entries that a node has recorded, the latest of each partition as they were read."""
 
-    answers: Mapping[int, str]
-    """What `keep_answers` was last given, by this process or the one before it."""
+    answers: Mapping[int, Answer]
+    """The latest of each partition, by this process or the one before it."""
 
-    async def keep_answers(self, servers: Mapping[int, str]) -> None:
-        """Keep, by partition, the servers that the node is about to answer. They survive power loss when this
-        returns."""
+    async def keep_answers(self, answers: Mapping[int, Answer]) -> None:
+        """Keep the answers that the node is about to give, by partition; those of others stay. They survive power loss
+        when this returns."""
 
     def end(self, partition: int) -> Position:
         """The last position that is recorded; START where none is."""
@@ -92,6 +99,15 @@ class Forked(GochatError):
         super().__init__(f"partition {partition}: {found}{_ANEW}")
 
 
+class _Ready(NamedTuple):
+    """A node may answer."""
+
+    server: str
+    end: Position
+    need: int
+    """How many nodes must."""
+
+
 class _Gap(NamedTuple):
     """The server has too little for this node to go on from."""
 
@@ -107,8 +123,9 @@ def following(end: Position, elements: Sequence[Element]) -> bool:
 
 
 def leading(end: Position, elements: Sequence[Element]) -> int:
-    """How many of the elements, from the first, come right after `end`, without a gap. A repair goes on by a step:
-    whoever else may write to the server must not use up the terms, which end somewhere, and can't be given back."""
+    """How many of the elements, from the first, come right after `end`, without a gap. A repair goes on by a LEAP
+    at most: whoever else may write to the server must not use up the terms, which end somewhere, and can't be given
+    back."""
     term, n = end
     for count, element in enumerate(elements):
         position = element.position
@@ -116,7 +133,7 @@ def leading(end: Position, elements: Sequence[Element]) -> int:
         if position.n != n:
             return count
         if position.term != term:
-            if not term < position.term <= next_term(term, TERM_STEP - 1):
+            if not (term < position.term and ballot_of(position.term) <= ballot_of(term) + LEAP):
                 return count
             term = position.term
     return len(elements)
@@ -172,99 +189,109 @@ class Repair:
         """By partition, where this node's own entries could not be read in the last round, and why."""
         self._kept_to: dict[int, str] = {}
         """The server that the node keeps to, by partition that is being repaired."""
-        self._answered_at: dict[int, float] = {}
-        """When the node last answered that server, by partition; the loop's clock."""
+        self._highest: dict[int, int] = {}
+        """By partition the highest ballot that a node was seen to have answered in."""
+        self._ready: dict[int, _Ready] = {}
+        """By partition, in the present round."""
+        self.is_running = False
         self.problem: str | None = None
         """Why this node can't do its part, and the way out."""
 
-    async def resume(self) -> None:
-        """To be called before anything of the log is read or written: have the node keep to the servers that the
-        process before this one may have answered. Its answers count there as long as if it had gone on."""
-        if self._ring.answers:
-            self._kept_to = dict(self._ring.answers)
-            self._answered_at = dict.fromkeys(self._kept_to, trio.current_time())
-            await self._log.keep_to(self._kept_to)
+    def bound(self) -> frozenset[int]:
+        """The partitions in which this node has answered, and has recorded no term of that ballot or of a later one.
+        Nothing but `run` may record anything of them."""
+        return frozenset(
+            partition
+            for partition, answer in self._ring.answers.items()
+            if ballot_of(self._ring.end(partition).term) < answer.ballot and self._need(partition)
+        )
 
     async def run(self, partitions: Sequence[int]) -> Mapping[int, Fence]:
-        """Return the fences once all of the partitions are in order.
+        """Return the fences once all of the partitions are in order, and this node is bound in none of them.
 
         Each round looks at all of them: nodes that worked at one each, and waited for the others' answers, would wait
-        for ever where two have broken. Once the node has answered for a partition, it speaks to no other server about
-        it until that one is sealed, or can't be sealed by the answer any more. Raises Forked; and ServerAway when the
-        node is free to speak to another server."""
+        for ever where two have broken. Raises Forked; and ServerAway, when the same is to be asked again: any server
+        may answer then."""
+        self.is_running, moved_at = True, trio.current_time()
         try:
             while True:
-                try:
-                    fences = await self._log.fences(partitions)
-                    broken = [p for p in partitions if not is_in_order(fences, p)]
-                    todo = [*broken, *self._unread(fences)]
-                    await self._keep_to({partition: fences.servers[partition] for partition in todo})
-                    await self._pause(frozenset(todo))
-                    if not todo:
-                        await self._ring.keep_answers({})
-                        return fences.by_partition
-                    ends = await self._log.ends(todo)
-                    self._unreadable.clear()
-                    moved = [await self._step_or_wait(partition, ends.get(partition)) for partition in todo]
-                    self._tell_problem(ends)
-                    if not any(moved):
-                        await trio.sleep(LOOK_S)
-                except ServerAway as error:
-                    away = error
-                else:
+                fences = await self._log.fences(partitions)
+                bound = self.bound()
+                todo = [p for p in partitions if p in bound or not is_in_order(fences, p)]
+                await self._keep_to({partition: fences.servers[partition] for partition in todo})
+                await self._pause(frozenset(todo))
+                if not todo:
+                    return fences.by_partition
+                if await self._end_old_terms(fences, todo) or await self._step_all(fences, todo):
+                    moved_at = trio.current_time()
                     continue
-                bound = self._bound()
-                if not bound:
-                    await self._ring.keep_answers({})
-                    raise away
-                # Others may have moved to servers that this node has promised nothing against.
-                await self._keep_to({partition: self._kept_to[partition] for partition in bound})
                 await trio.sleep(LOOK_S)
+                if trio.current_time() - moved_at > RENEW_S:
+                    moved_at, self._kept_to = trio.current_time(), {}
+                    await leave(self._log, todo)
         finally:
-            self._gaps, self.problem = {}, None
+            self._gaps, self.problem, self.is_running = {}, None, False
+            self._highest.clear()
             if self._kept_to:
-                self._kept_to, self._answered_at = {}, {}
+                self._kept_to = {}
                 with trio.CancelScope(shield=True):
                     await self._log.keep_to(None)
 
     async def _keep_to(self, servers: dict[int, str]) -> None:
-        """Speak to these servers alone. Where a partition is sealed, or its server has another id now, it can't be
-        sealed by this node's answer any more."""
-        if not servers or servers == self._kept_to:
-            return
-        self._answered_at = {
-            partition: at
-            for partition, at in self._answered_at.items()
-            if servers.get(partition) == self._kept_to[partition]
-        }
-        self._kept_to = servers
-        await self._log.keep_to(servers)
-        await self._ring.keep_answers(servers)
+        """Speak to these servers alone."""
+        if servers and servers != self._kept_to:
+            self._kept_to = servers
+            await self._log.keep_to(servers)
 
-    def _bound(self) -> list[int]:
-        """The partitions for which an answer of this node may still count: it has not lost its force, even where the
-        server was stopped meanwhile."""
-        now = trio.current_time()
-        return [partition for partition, at in self._answered_at.items() if now - at <= FAITHFUL_S]
+    async def _end_old_terms(self, fences: Fences, todo: Sequence[int]) -> bool:
+        """End terms that are in order on their servers, and older than this node's answers: another server may have
+        been sealed by these, and others may go on there. Whether there were any."""
+        old = [p for p in todo if is_in_order(fences, p) and not self._may_follow(fences.by_partition[p], p)]
+        for partition in old:
+            term = fences.by_partition[partition].term
+            log.info("partition %d: term %d is older than this node's answer to another server", partition, term)
+            await self._log.end_term(partition, fences.by_partition[partition])
+        return bool(old)
 
-    def _unread(self, fences: Fences) -> list[int]:
-        """The partitions for which this node answered and whose seal it has not recorded. Without that it would take
-        the primary before this one for the log, if that one lived on and were named again: its fence is in order."""
-        return [
-            partition
-            for partition in self._answered_at
-            if is_in_order(fences, partition) and self._ring.end(partition).term < fences.by_partition[partition].term
-        ]
+    def _may_follow(self, fence: Fence, partition: int) -> bool:
+        return ballot_of(fence.term) >= self._ring.answers[partition].ballot
 
-    async def _step_or_wait(self, partition: int, there: Position | None) -> bool:
+    async def _step_all(self, fences: Fences, todo: Sequence[int]) -> bool:
+        """One step in each partition. Whether anything moved."""
+        ends = await self._log.ends(todo)
+        self._unreadable.clear()
+        self._ready.clear()
+        moved = [await self._step_or_wait(partition, ends.get(partition), fences) for partition in todo]
+        self._tell_problem(ends)
+        # All at once: it costs the database one transaction.
+        answers = {p: self._next_answer(p, ready, ends.get(p, START)) for p, ready in self._ready.items()}
+        answers = {p: answer for p, answer in answers.items() if answer.ballot <= self._latest(p)}
+        await self._ring.keep_answers(answers)
+        moved += [await self._give(partition, answer) for partition, answer in answers.items()]
+        return any(moved)
+
+    def _next_answer(self, partition: int, ready: _Ready, there: Position) -> Answer:
+        """The ballot is later than those in which the node has answered other servers, and not before any in which one
+        has answered this server, or that has a term there, as far as nodes can have come to these."""
+        last = self._ring.answers.get(partition)
+        least = 0 if last is None else last.ballot + (last.server != ready.server)
+        others = (ballot_of(there.term) + 1, self._highest.get(partition, 0))
+        seen = (ballot for ballot in others if ballot <= self._latest(partition) - LEAP // 2)
+        return Answer(ready.server, max(ballot_of(self._ring.end(partition).term) + 1, least, *seen))
+
+    def _latest(self, partition: int) -> int:
+        """The last ballot that a term after this node's end may have."""
+        return ballot_of(self._ring.end(partition).term) + LEAP
+
+    async def _step_or_wait(self, partition: int, there: Position | None, fences: Fences) -> bool:
         """A step, unless this node's own entries can't be read now: the other partitions do not wait for that."""
         try:
-            return await self._step(partition, there)
+            return await self._step(partition, there, fences)
         except StoreError as error:
             self._unreadable[partition] = str(error)
             return False
 
-    async def _step(self, partition: int, there: Position | None) -> bool:
+    async def _step(self, partition: int, there: Position | None, fences: Fences) -> bool:
         """Bring the server and this node one step closer to each other. Whether anything moved."""
         server = self._kept_to[partition]
         own = self._ring.end(partition)
@@ -276,10 +303,13 @@ class Repair:
         if there.n > own.n:
             elements = (await self._log.read({partition: own}, MOST_ENTRIES, wait=False)).get(partition, [])
             news = elements[: leading(own, elements)]
+            if not news and (reason := await reason_to_stop(self._log, partition, own)) is not None:
+                raise reason
+            if news and partition in self.bound() and not is_in_order(fences, partition):
+                # It may have answered another server, which does not have them. It reads them once they are sealed.
+                return await self._answer(server, partition, own)
             if news:
                 await self._take(partition, news)
-            elif (reason := await reason_to_stop(self._log, partition, own)) is not None:
-                raise reason
             return bool(news)
         if there != own:
             reason = await reason_to_stop(self._log, partition, own)
@@ -333,17 +363,30 @@ class Repair:
         self.problem = problem
 
     async def _answer(self, server: str, partition: int, end: Position) -> bool:
+        """All that this node has stands there: be ready to answer."""
         need = self._need(partition)
-        if not need:
-            return False
-        self._answered_at[partition] = trio.current_time()
-        if not await self._log.offer(partition, server, self._instance, end):
-            return False
+        if need:
+            self._ready[partition] = _Ready(server, end, need)
+        return False
+
+    async def _give(self, partition: int, answer: Answer) -> bool:
+        """Give an answer that is kept. Whether anything moved."""
+        server, end, need = self._ready[partition]
+        highest = await self._log.offer(partition, server, self._instance, end, answer.ballot)
+        if highest != answer.ballot:
+            self._highest[partition] = highest
+            return answer.ballot < highest <= self._latest(partition) - LEAP // 2
         sealed = await self._log.seal(partition, server, need, self._counting(partition))
         if not isinstance(sealed, Fence):
             return False
         log.info("partition %d is in order again, in term %d", partition, sealed.term)
         return True
+
+
+async def leave(shared: Log, partitions: Iterable[int]) -> None:
+    """Have all connections made anew that are for these partitions, to the servers that are named now."""
+    await shared.keep_to(dict.fromkeys(partitions, NOBODY))
+    await shared.keep_to(None)
 
 
 def is_in_order(fences: Fences, partition: int) -> bool:

@@ -25,6 +25,9 @@ _NOW = """
 local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 """
+# An offer: position, ballot, milliseconds. A ballot that nodes come to has nine digits at most; from a greater one they
+# could not count on.
+_OFFERED = "local offered_as = '^(%d+)-(%d+) (%d" + "%d?" * 8 + ") (%d+)$'\n"
 # A fence whose stream is gone is taken away, or it would be good again with the first entry that is put back. One that
 # no node can have written is none, as it is in `redis_log.py`, and the seal replaces it.
 _SEALED = """
@@ -92,27 +95,34 @@ return 'done'
 """,
 )
 
-#: KEYS offers. ARGV server, instance, position, seconds that the key is kept.
+#: KEYS offers. ARGV server, instance, position, seconds that the key is kept, ballot.
 OFFER: Final = _script(
     _SERVER,
     _NOW,
     _NUMBER,
+    _OFFERED,
     """
 if server ~= ARGV[1] then return 0 end
-redis.call('HSET', KEYS[1], ARGV[2], ARGV[3] .. ' ' .. text(now_ms))
+redis.call('HSET', KEYS[1], ARGV[2], ARGV[3] .. ' ' .. ARGV[5] .. ' ' .. text(now_ms))
 redis.call('EXPIRE', KEYS[1], ARGV[4])
-return 1
+local offers, highest = redis.call('HGETALL', KEYS[1]), 0
+for i = 2, #offers, 2 do
+  local _, _, ballot = string.match(offers[i], offered_as)
+  highest = math.max(highest, tonumber(ballot or 0))
+end
+return highest
 """,
 )
 
 #: KEYS stream, fence, offers. ARGV server, need, milliseconds that an offer counts, TERM_STEP, salt, whether the offers
 #: of some nodes alone count, their instances. An offer of the future does not count: the clock was put back. Neither
-#: does one that no node can have written.
+#: does one in a ballot below the highest, nor one that no node can have written.
 SEAL: Final = _script(
     _SERVER,
     _NOW,
     _NUMBER,
     _LAST,
+    _OFFERED,
     """
 if server ~= ARGV[1] then return 'other' end
 """,
@@ -123,24 +133,37 @@ local id, term, n = last_of(KEYS[1])
 local offers = redis.call('HGETALL', KEYS[3])
 local counting = {}
 for i = 7, #ARGV do counting[ARGV[i]] = true end
-local count, short = 0, not id
+local step = tonumber(ARGV[4])
+local reached = math.floor(term / step)
+local ballot, count, short = 0, 0, not id
 for i = 1, #offers, 2 do
-  local offered_term, offered_n, at_ms = string.match(offers[i + 1], '^(%d+)-(%d+) (%d+)$')
+  local offered_term, offered_n, offered, at_ms = string.match(offers[i + 1], offered_as)
   if at_ms then
-    offered_term, offered_n = tonumber(offered_term), tonumber(offered_n)
-    local counts = ARGV[6] == '0' or counting[offers[i]]
+    offered_term, offered_n, offered = tonumber(offered_term), tonumber(offered_n), tonumber(offered)
+    if offered > ballot then ballot, count = offered, 0 end
+    local counts = offered == ballot and (ARGV[6] == '0' or counting[offers[i]])
     if counts and math.abs(now_ms - tonumber(at_ms)) < tonumber(ARGV[3]) then count = count + 1 end
     if offered_term > term or (offered_term == term and offered_n > n) then short = true end
   end
 end
 if count < tonumber(ARGV[2]) then return 'wait' end
-if short then return 'short' end
-local step = tonumber(ARGV[4])
-local new = text((math.floor(term / step) + 1) * step + tonumber(ARGV[5]))
+if ballot == 0 then ballot = reached + 1 end
+if short or ballot <= reached then return 'short' end
+local new = text(ballot * step + tonumber(ARGV[5]))
 redis.call('XADD', KEYS[1], new .. '-' .. text(n + 1), 'e', '')
 redis.call('SET', KEYS[2], server .. ' ' .. new)
 redis.call('DEL', KEYS[3])
 return server .. ' ' .. new
+""",
+)
+
+#: KEYS stream, fence. ARGV server, term.
+END_TERM: Final = _script(
+    _SERVER,
+    """
+if server ~= ARGV[1] or redis.call('GET', KEYS[2]) ~= server .. ' ' .. ARGV[2] then return 0 end
+redis.call('DEL', KEYS[2])
+return 1
 """,
 )
 
@@ -199,4 +222,4 @@ return 1
 """,
 )
 
-ALL: Final = (CREATE, APPEND, PUT_BACK, OFFER, SEAL, TRIM, BEAT, LEAVE, HOLD, RELEASE)
+ALL: Final = (CREATE, APPEND, PUT_BACK, OFFER, SEAL, END_TERM, TRIM, BEAT, LEAVE, HOLD, RELEASE)

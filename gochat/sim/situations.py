@@ -299,24 +299,21 @@ def _left_behind(scene: _Scene) -> None:
 
 
 def _two_servers(scene: _Scene) -> None:
-    """Nodes answer a new primary, are cut off for long, and come back to the old one, before the last of them sees the
-    new one."""
-    chance, last = scene.chance, scene.nodes[2]
+    """A node answers a new primary, and is sent back to the old one, while the others have seen that one alone; they
+    come to the new one soon after."""
+    chance, (first, *others) = scene.chance, scene.nodes
     at_ms = chance.randint(50, 200)
-    scene.troubles.append(Server(at_ms=at_ms, what=faults.TwoPrimaries(entries=chance.randint(0, 2))))
-    for node in scene.nodes[:2]:
-        scene.troubles += in_turn(chance, at_ms + chance.randint(1, 50), [moved(chance, node)])
-        scene.troubles += cut_off(node, at_ms + chance.randint(900, 1200), 11_000)
-    at_ms += chance.randint(2_000, 9_000)
-    scene.troubles.append(Server(at_ms=at_ms, what=faults.Flipped()))
-    at_ms = 13_500 + chance.randint(0, 500)
-    scene.lag(last, at_ms - chance.randint(0, 100), chance.randint(700, 1200))
-    scene.troubles += in_turn(chance, at_ms, [faults.Flipped(), moved(chance, last)], 20)
-    scene.linger_ms = 2_500
+    named: AnyFault = faults.TwoPrimaries(entries=chance.choice((0, 0, 1, 2)))
+    for node_groups in ([first], [first], others, chance.choice(([], [first]))):
+        scene.troubles.append(Server(at_ms=at_ms, what=named))
+        for node in node_groups:
+            calls = chance.choice((faults.ReplyLost, faults.RequestLost))(node=node, calls=chance.randint(1, 4))
+            scene.troubles.append(Server(at_ms=at_ms + scene.wait(10), what=calls))
+        at_ms += chance.randint(700, 1600)
+        named = faults.Flipped()
+    scene.linger_ms = 1_500
     for steps in (scene.writes, scene.changes):
-        steps += [Send(after_ms=scene.soon(), room=scene.room) for _ in range(3)]
-        steps.append(Send(after_ms=13_400 - sum(step.after_ms for step in steps), room=scene.room))
-        steps += scene.write(30)
+        steps += [Send(after_ms=scene.wait(80), room=scene.room) for _ in range(60)]
 
 
 def _split(scene: _Scene) -> None:

@@ -11,7 +11,7 @@ import trio
 
 from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.record import RoomRecord
-from gochat.replication import Certifier, Cycle, Followed, Piece, Place, R
+from gochat.replication import Answer, Certifier, Cycle, Followed, Piece, Place, R
 from gochat.store.read import rules
 from gochat.store.read.merged_reader import MergedReader
 from gochat.store.read.pool import Readers
@@ -62,9 +62,9 @@ class SqliteReplica:
         await told.wait()
         return results[0].unwrap()
 
-    async def keep_answers(self, servers: Mapping[int, str]) -> None:
+    async def keep_answers(self, answers: Mapping[int, Answer]) -> None:
         def save(connection: sqlite3.Connection) -> None:
-            log_state.save_answers(connection, servers)
+            log_state.save_answers(connection, answers)
 
         await self._committer.call(lambda committer: committer.run(save, synced=True))
 

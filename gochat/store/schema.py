@@ -252,10 +252,12 @@ LOG = (
     # The n of the last entry that changed what decisions about the room read.
     "ALTER TABLE room ADD COLUMN guard INTEGER NOT NULL DEFAULT 0",
 )
-#: The servers that a node of a cluster may have answered in a repair that is not over (cluster/repair.py).
+#: The servers that a node of a cluster has answered in a repair (cluster/repair.py).
 ANSWERS = ("CREATE TABLE log_answer (partition INTEGER PRIMARY KEY, server TEXT NOT NULL)",)
 #: Of each entry that is kept a sum over its place and its bytes; NULL where an earlier release wrote it.
 LOG_SUMS = ("ALTER TABLE log_entry ADD COLUMN crc INTEGER",)
+#: An earlier release forgot an answer with its repair.
+BALLOTS = ("ALTER TABLE log_answer ADD COLUMN ballot INTEGER NOT NULL DEFAULT 0",)
 
 
 class Migration(NamedTuple):
@@ -288,6 +290,7 @@ MIGRATIONS: Final[dict[str, Migration]] = {
     "m019_by_time": Migration("reports and the audit log are listed by time", BY_TIME),
     "m020_answers": Migration("a node of a cluster keeps which servers it has answered in a repair", ANSWERS),
     "m021_log_sums": Migration("a node of a cluster puts back no entry that its disk has changed", LOG_SUMS),
+    "m022_ballots": Migration("a node of a cluster keeps in which ballots it has answered", BALLOTS),
 }
 KNOWN: Final = frozenset(MIGRATIONS)
 

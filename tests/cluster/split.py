@@ -102,8 +102,8 @@ class SplitLog:
     ) -> PutBack:
         return await self._of(partition).put_back(partition, server, previous, elements)
 
-    async def offer(self, partition: int, server: str, instance: str, end: Position) -> bool:
-        return await self._of(partition).offer(partition, server, instance, end)
+    async def offer(self, partition: int, server: str, instance: str, end: Position, ballot: int) -> int:
+        return await self._of(partition).offer(partition, server, instance, end, ballot)
 
     async def withdraw(self, partition: int, server: str, instance: str) -> None:
         await self._of(partition).withdraw(partition, server, instance)
@@ -112,6 +112,9 @@ class SplitLog:
         self, partition: int, server: str, need: int, counting: Collection[str] | None = None
     ) -> Fence | Unsealed:
         return await self._of(partition).seal(partition, server, need, counting)
+
+    async def end_term(self, partition: int, fence: Fence) -> bool:
+        return await self._of(partition).end_term(partition, fence)
 
     async def trim(self, partition: int, before: Position, keep: int, cap: int) -> int:
         return await self._of(partition).trim(partition, before, keep, cap)

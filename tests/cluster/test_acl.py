@@ -80,9 +80,10 @@ async def _do_all(connect: Callable[[], Link]) -> None:
             assert await log.ends([1]) == {1: Position(term, 2)}
             element = Element(Position(term, 3), b"back")
             assert await log.put_back(1, fences.servers[1], Position(term, 2), [element]) == "sealed"
-            assert await log.offer(1, fences.servers[1], "i", Position(term, 2))
+            assert await log.offer(1, fences.servers[1], "i", Position(term, 2), 2)
             assert not isinstance(await log.seal(1, fences.servers[1], 1), str)
             await log.withdraw(1, fences.servers[1], "i")
+            assert await log.end_term(1, fences.by_partition[1])
             assert await log.trim(1, Position(term, 2), 1, 10) == 1
             assert await bulletin.beat("i", "b", b"info", take=True)
             assert len(await bulletin.members()) == 1 and await bulletin.now()

@@ -17,13 +17,14 @@ from gochat.actors.room import RoomActor
 from gochat.cluster import broadcast, faults, noting
 from gochat.cluster import entry as entries
 from gochat.cluster.barrier import WAIT_S
-from gochat.cluster.broadcast import NOBODY, Broadcast
+from gochat.cluster.broadcast import Broadcast
 from gochat.cluster.entry import Unfit, partition_of
 from gochat.cluster.journal import joined
 from gochat.cluster.memory import MemoryLog
 from gochat.cluster.memory_server import MemoryServer
 from gochat.cluster.noting import Noting
 from gochat.cluster.ports import MOST_BYTES, PARTITIONS, Batch, Fence, Fences, Position
+from gochat.cluster.repair import NOBODY
 from gochat.domain import commands
 from gochat.domain.turn import Done, Outcome
 from gochat.errors import StoreError

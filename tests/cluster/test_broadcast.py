@@ -17,7 +17,7 @@ from gochat.cluster.broadcast import Broadcast
 from gochat.cluster.link import connector
 from gochat.cluster.memory import MemoryLog
 from gochat.cluster.memory_server import MemoryServer
-from gochat.cluster.ports import MOST_ENTRIES, START, Batch, Element, Fence, Log, Position
+from gochat.cluster.ports import MOST_ENTRIES, START, Batch, Element, Fence, Log, Position, ServerAway
 from gochat.cluster.repair import Forked, is_in_order
 from gochat.errors import Full
 from tests.cluster.planting import plant
@@ -328,29 +328,100 @@ async def _answers_and_is_sent_back(*, crashes: bool = False) -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_a_node_that_has_answered_keeps_to_that_server(autojump_clock: MockClock) -> None:
+async def test_a_node_that_has_answered_does_not_go_back(autojump_clock: MockClock) -> None:
     await _answers_and_is_sent_back()
 
 
-async def test_a_node_that_has_answered_keeps_to_that_server_past_a_crash(autojump_clock: MockClock) -> None:
+async def test_a_node_that_has_answered_does_not_go_back_past_a_crash(autojump_clock: MockClock) -> None:
     await _answers_and_is_sent_back(crashes=True)
 
 
-@pytest.mark.parametrize(
-    ("rule", "instead", "crashes"),
-    [
-        ("await self._log.keep_to(servers)", "pass", False),
-        ("if not bound:", "if True:", False),
-        ("await self._log.keep_to(self._kept_to)", "pass", True),
-        ("await self._ring.keep_answers(servers)", "pass", True),
-    ],
-)
-async def test_a_node_that_does_not_is_noticed(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, rule: str, instead: str, crashes: bool
+BINDING = ("if ballot_of(self._ring.end(partition).term) < answer.ballot and self._need(partition)", "if False")
+"""An answer binds for good, and what is there instead."""
+
+
+@pytest.mark.parametrize("crashes", [False, True])
+async def test_a_node_that_goes_back_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, crashes: bool
 ) -> None:
-    plant(monkeypatch, repair, rule, instead)
+    plant(monkeypatch, repair, *BINDING)
     with pytest.RaisesGroup(pytest.RaisesExc(AssertionError, match="recorded from a server")):
         await _answers_and_is_sent_back(crashes=crashes)
+
+
+class Severed(MemoryLog):
+    """Its answer arrives, and it hears nothing of it. When the server is sealed, another one has its address."""
+
+    def __init__(self, server: MemoryServer, node: str) -> None:
+        super().__init__(server, node)
+        self.answered = False
+
+    async def offer(self, partition: int, server: str, instance: str, end: Position, ballot: int) -> int:
+        highest = await super().offer(partition, server, instance, end, ballot)
+        if not self.answered:
+            self.answered = True
+            while self._server.primary.fence_of[partition].server != server:
+                await trio.sleep(0.01)
+            self._server.strike(faults.Flipped())
+            self._connected = None
+            raise ServerAway("the connection was reset")
+        return highest
+
+
+async def _is_sealed_by_an_answer_whose_node_went_back(*, lives: bool) -> None:
+    """The new primary is sealed by the answer of a node that never reaches it again, and finds the old one in order.
+    Then the new one is named again where it `lives`; else it is lost, and the nodes meet at the old one."""
+    server, rings = MemoryServer(), (MemoryRing(), MemoryRing())
+    await MemoryLog(server, "maker").create(0)
+    logs = Severed(server, "north"), MemoryLog(server, "south")
+    north, south = (
+        Broadcast(log, ring, name, [0], lambda _: 2, lambda *_: None)
+        for log, ring, name in zip(logs, rings, NODES, strict=False)
+    )
+    logs[0].answered = True
+    async with trio.open_nursery() as nursery:
+        for node in (north, south):
+            nursery.start_soon(node.run)
+        await trio.sleep(0.5)
+        south.send(0, b"before")
+        await trio.sleep(0.5)
+        old = server.primary
+        server.strike(faults.TwoPrimaries(entries=0))
+        server.strike(faults.RequestLost(node="south"))
+        await trio.sleep(2)
+        logs[0].answered = False
+        new = server.primary
+        server.strike(faults.RequestLost(node="north"))
+        await trio.sleep(2)
+        assert new.fence_of[0].server == new.server and server.primary is old
+        south.send(0, b"new")
+        north.send(0, b"old")
+        await trio.sleep(30)
+        assert rings[1].kept[0][-1].data == b"new"
+        assert rings[0].kept[0][-1].data == b"before", "a fork"
+        assert north.problem == "partitions 0 are being repaired"
+        if lives:
+            server.strike(faults.Flipped())
+        else:
+            new.die()
+        with trio.fail_after(3):
+            while any({b"old", b"new"} - {element.data for element in ring.kept[0]} for ring in rings):
+                await trio.sleep(0.1)
+        assert rings[0].kept == rings[1].kept
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("lives", [True, False])
+async def test_a_node_never_serves_at_the_primary_before_the_one_that_it_answered(
+    autojump_clock: MockClock, lives: bool
+) -> None:
+    await _is_sealed_by_an_answer_whose_node_went_back(lives=lives)
+
+
+async def test_a_node_that_does_is_noticed(monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
+    plant(monkeypatch, repair, *BINDING)
+    with pytest.RaisesGroup(pytest.RaisesExc(AssertionError, match="a fork")):
+        await _is_sealed_by_an_answer_whose_node_went_back(lives=True)
 
 
 # ---------------------------------------------------------------------------------------------- those who can't follow
@@ -364,7 +435,7 @@ async def test_a_node_that_has_what_the_log_lost_for_good_says_so(autojump_clock
     (element,) = (await log.read({0: START}, 1))[0]
     ring.kept[0] = [element, Element(Position(element.position.term, 2), b"mine alone")]
     server.strike(faults.Promoted())
-    await log.offer(0, (await log.fences([0])).servers[0], "south", element.position)
+    await log.offer(0, (await log.fences([0])).servers[0], "south", element.position, 2)
     await log.seal(0, (await log.fences([0])).servers[0], 1)
     await _forked(server, ring)
 

@@ -14,6 +14,7 @@ from gochat import cli
 from gochat import store as stores
 from gochat.cluster import identity
 from gochat.errors import ConfigError, StoreError
+from gochat.replication import Answer
 from gochat.store import folder, schema
 from gochat.store.portable import cluster as of_cluster
 from gochat.store.portable.backup import check
@@ -132,7 +133,7 @@ def test_a_node_that_joins_has_answered_no_server(operator: Operator) -> None:
     """The node that its backup is of may have: it is made in the midst of a repair."""
     operator.run("cluster", "create", "--data", operator.data("one"))
     with closing(schema.connect(str(folder.database(operator.folder / "one")))) as connection:
-        log_state.save_answers(connection, {0: "a server"})
+        log_state.save_answers(connection, {0: Answer("a server", 2)})
     copy = operator.data("copy.db")
     operator.run("backup", copy, "--data", operator.data("one"))
     operator.run("cluster", "join", "--from", copy, "--data", operator.data("two"))

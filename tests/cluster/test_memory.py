@@ -178,10 +178,10 @@ async def test_an_answer_of_the_future_does_not_count(server: MemoryServer, auto
     log, term = await made(server)
     server.strike(faults.Promoted())
     id_ = (await log.fences([0])).servers[0]
-    assert await log.offer(0, id_, "north", Position(term, 1))
+    assert await log.offer(0, id_, "north", Position(term, 1), 2)
     server.strike(faults.ClockSet(ahead_ms=-3_600_000))
     assert await log.seal(0, id_, 1) == "wait"
-    assert await log.offer(0, id_, "north", Position(term, 1))
+    assert await log.offer(0, id_, "north", Position(term, 1), 2)
     assert isinstance(await log.seal(0, id_, 1), Fence)
 
 

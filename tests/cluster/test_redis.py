@@ -358,10 +358,11 @@ async def test_answers_that_no_node_gave_do_not_count_and_stop_no_repair(
     server, end = (await log.fences([0])).servers[0], (await log.ends([0]))[0]
     (key,) = redis.command("KEYS", "gc:*:fence")
     redis.command("DEL", key)
-    assert await log.offer(0, server, "north", end)
+    assert await log.offer(0, server, "north", end, 2)
     (offers,) = redis.command("KEYS", "gc:*:offer:*")
-    for number, garbage in enumerate((b"", b"x", b"1-2 x", b"1-2", b"\xff")):
+    for number, garbage in enumerate((b"", b"x", b"1-2 x", b"1-2", b"1-2 9", b"1-2 9999999999 1", b"\xff")):
         redis.command("HSET", offers, b"%d" % number, garbage)
+    assert await log.offer(0, server, "north", end, 2) == 2
     assert await log.seal(0, server, 2) == "wait"
     assert isinstance(await log.seal(0, server, 1), Fence)
 

@@ -12,7 +12,7 @@ from gochat.cluster.broadcast import Broadcast
 from gochat.cluster.link import connector
 from gochat.cluster.memory import MemoryLog
 from gochat.cluster.memory_server import MemoryServer
-from gochat.cluster.ports import MOST_BYTES, MOST_NUMBER, TERM_STEP, Batch, Element, Position
+from gochat.cluster.ports import LEAP, MOST_BYTES, MOST_NUMBER, TERM_STEP, Batch, Element, Position
 from gochat.cluster.redis_log import RedisLog
 from gochat.cluster.repair import following
 from tests.cluster.real import PATIENCE_S, RealServer
@@ -25,7 +25,7 @@ STRANGE = {
     "in the same place": lambda end: Position(end.term + TERM_STEP, end.n),
     "from the beginning": lambda end: Position(MOST_NUMBER, 1),
     "in the last term that there is": lambda end: Position(MOST_NUMBER, end.n + 1),
-    "some terms ahead": lambda end: Position(end.term + 3 * TERM_STEP, end.n + 1),
+    "too many terms ahead": lambda end: Position(end.term + (LEAP + 1) * TERM_STEP, end.n + 1),
 }
 
 
@@ -99,13 +99,13 @@ async def test_it_is_told_of_until_a_real_server_is_emptied(redis: RealServer, n
     log.close()
 
 
-def test_a_term_is_followed_by_itself_or_by_the_next_one() -> None:
+def test_a_term_is_followed_by_itself_or_by_one_that_nodes_can_have_come_to() -> None:
     end = Position(3 * TERM_STEP + 17, 4)
     for term, follows in (
         (end.term, True),
         (4 * TERM_STEP, True),
-        (5 * TERM_STEP - 1, True),
-        (5 * TERM_STEP, False),
+        ((4 + LEAP) * TERM_STEP - 1, True),
+        ((4 + LEAP) * TERM_STEP, False),
         (end.term - 1, False),
     ):
         assert following(end, [Element(Position(term, 5), b"")]) is follows

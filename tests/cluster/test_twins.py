@@ -9,7 +9,7 @@ import pytest
 
 from gochat.cluster import redis_log
 from gochat.cluster.memory_server import MemoryServer
-from gochat.cluster.ports import START, Batch, Element, Log, Position
+from gochat.cluster.ports import START, Batch, Element, Fence, Log, Position, ballot_of
 from tests.cluster.real import RealServer
 from tests.cluster.servers import InMemory, OnRedis
 from tests.contracts.log import LogServer
@@ -104,7 +104,14 @@ class Course:
         end = (await log.ends([partition])).get(partition, START)
         if self._random.random() < 0.1:
             end = Position(end.term, end.n + 1)
-        return await log.offer(partition, await self._id(log), self._random.choice("abc"), end)
+        ballot = ballot_of(end.term) + self._random.choice((0, 1, 1, 1, 1, 2))
+        return await log.offer(partition, await self._id(log), self._random.choice("abc"), end, ballot)
+
+    async def _end_term(self, log: Log, partition: int) -> object:
+        fence = (await log.fences([partition])).by_partition.get(partition)
+        if fence is None or self._random.random() < 0.2:
+            fence = Fence(await self._id(log), self._random.choice(self._terms or [1]))
+        return await log.end_term(partition, fence)
 
     async def _withdraw(self, log: Log, partition: int) -> object:
         return await log.withdraw(partition, await self._id(log), self._random.choice("abc"))
@@ -138,6 +145,7 @@ _STEPS = {
     "offer": 6,
     "withdraw": 1,
     "seal": 6,
+    "end_term": 1,
     "flush": 1,
     "lose": 1,
     "promote": 2,

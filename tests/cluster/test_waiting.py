@@ -15,7 +15,7 @@ from gochat.cluster.entry import SITE, partition_of
 from gochat.cluster.membership import Membership
 from gochat.cluster.memory import MemoryLog
 from gochat.cluster.memory_server import MemoryServer
-from gochat.cluster.ports import PARTITIONS, Batch
+from gochat.cluster.ports import PARTITIONS, Batch, ballot_of
 from gochat.cluster.registry import SecondBoot
 from gochat.cluster.repair import is_in_order
 from gochat.replication import NodeIs
@@ -155,7 +155,7 @@ async def test_the_answer_of_a_node_that_is_being_forgotten_stands_for_no_other(
     async def offer(instance: str) -> None:
         fences, ends = await other.fences(range(PARTITIONS)), await other.ends(range(PARTITIONS))
         for partition, end in ends.items():
-            await other.offer(partition, fences.servers[partition], instance, end)
+            await other.offer(partition, fences.servers[partition], instance, end, ballot_of(end.term) + 1)
 
     async with joined_store(server, "north", inline()) as (store, _), trio.open_nursery() as nursery:
         journal = journal_of(store)

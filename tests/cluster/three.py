@@ -13,6 +13,7 @@ from gochat.cluster.broadcast import Broadcast
 from gochat.cluster.link import Link
 from gochat.cluster.ports import START, Element, Position
 from gochat.cluster.redis_log import RedisLog
+from gochat.replication import Answer
 from tests.cluster.real import PATIENCE_S, RealServer
 from tests.waiting import until
 
@@ -25,12 +26,13 @@ class MemoryRing:
 
     def __init__(self) -> None:
         self.kept: dict[int, list[Element]] = {partition: [] for partition in PARTITIONS}
-        self.answers: Mapping[int, str] = {}
+        self.answers: Mapping[int, Answer] = {}
 
-    async def keep_answers(self, servers: Mapping[int, str]) -> None:
-        if self.answers != servers:
+    async def keep_answers(self, answers: Mapping[int, Answer]) -> None:
+        kept = {**self.answers, **answers}
+        if self.answers != kept:
             await trio.sleep(0.002)
-            self.answers = dict(servers)
+            self.answers = kept
 
     def end(self, partition: int) -> Position:
         kept = self.kept[partition]

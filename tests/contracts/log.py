@@ -20,6 +20,7 @@ from gochat.cluster.ports import (
     Log,
     Position,
     ServerAway,
+    ballot_of,
 )
 
 #: For all that waits for a real server.
@@ -73,7 +74,8 @@ async def whole(log: Log, partition: int, after: Position = START, limit: int = 
 async def answered(log: Log, partition: int, instance: str) -> str:
     """Offer all that is there; the server's id."""
     server = (await log.fences([partition])).servers[partition]
-    assert await log.offer(partition, server, instance, (await log.ends([partition]))[partition])
+    end = (await log.ends([partition]))[partition]
+    assert await log.offer(partition, server, instance, end, ballot_of(end.term) + 1)
     return server
 
 
@@ -307,7 +309,7 @@ class LogContract:
         await server.fill()
         assert await log.append([Batch(0, terms[0], [b"y", b"z"]), Batch(1, terms[1], [b"y"])]) == ["unknown"] * 2
         with pytest.raises(ServerAway):
-            await log.offer(0, (await log.fences([0])).servers[0], "north", Position(terms[0], 10))
+            await log.offer(0, (await log.fences([0])).servers[0], "north", Position(terms[0], 10), 2)
         assert (await log.begins([0]))[0].n == 1
         assert await log.trim(0, Position(terms[0], 9), 1, 100) == 8
         assert await log.begins([0, 1]) == {0: Position(terms[0], 9), 1: Position(terms[1], 1)}

@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from gochat.cluster.ports import START, TERM_STEP, Batch, Element, Fence, Log, Position, ServerAway
+from gochat.cluster.ports import START, TERM_STEP, Batch, Element, Fence, Log, Position, ServerAway, ballot_of
 from tests.contracts.log import ALL, PATIENCE_S, LogServer, answered, made, whole
 
 
@@ -23,13 +23,13 @@ class LogRepairContract:
         await server.promote()
         id_ = await answered(log, 0, "north")
         assert await log.seal(0, id_, 2) == "wait"
-        assert await log.offer(0, id_, "north", Position(terms[0], 1))
+        assert await log.offer(0, id_, "north", Position(terms[0], 1), 2)
         assert await log.seal(0, id_, 2) == "wait", "the same node's twice"
-        assert await log.offer(0, id_, "south", Position(terms[0], 1))
+        assert await log.offer(0, id_, "south", Position(terms[0], 1), 2)
         assert await log.seal(0, id_, 3) == "wait"
         await log.withdraw(0, id_, "south")
         assert await log.seal(0, id_, 2) == "wait"
-        assert await log.offer(0, id_, "south", Position(terms[0], 1))
+        assert await log.offer(0, id_, "south", Position(terms[0], 1), 2)
         fence = await log.seal(0, id_, 2)
         assert isinstance(fence, Fence)
         assert fence.server == id_
@@ -43,10 +43,10 @@ class LogRepairContract:
         log, terms = await made(server)
         await server.promote()
         id_ = await answered(log, 0, "north")
-        assert await log.offer(0, id_, "gone", Position(terms[0], 1))
+        assert await log.offer(0, id_, "gone", Position(terms[0], 1), 2)
         assert await log.seal(0, id_, 2, {"north", "south"}) == "wait"
         assert await log.seal(0, id_, 1, set()) == "wait"
-        assert await log.offer(0, id_, "south", Position(terms[0], 1))
+        assert await log.offer(0, id_, "south", Position(terms[0], 1), 2)
         assert isinstance(await log.seal(0, id_, 2, {"north", "south"}), Fence)
 
     async def test_old_answers_do_not_count(self, server: LogServer) -> None:
@@ -55,6 +55,42 @@ class LogRepairContract:
         id_ = await answered(log, 0, "north")
         assert await server.log("south", offer_life_s=0).seal(0, id_, 1) == "wait"
         assert isinstance(await log.seal(0, id_, 1), Fence)
+
+    async def test_only_answers_in_the_latest_ballot_count(self, server: LogServer) -> None:
+        log, terms = await made(server)
+        await server.promote()
+        id_ = (await log.fences([0])).servers[0]
+        end = Position(terms[0], 1)
+        assert await log.offer(0, id_, "north", end, 2) == 2
+        assert await log.offer(0, id_, "south", end, 5) == 5
+        assert await log.offer(0, id_, "west", end, 3) == 5, "that it may answer in it"
+        assert await log.seal(0, id_, 2) == "wait"
+        assert await log.seal(0, id_, 1, {"north", "west"}) == "wait"
+        assert await log.offer(0, id_, "north", end, 5) == 5
+        fence = await log.seal(0, id_, 2)
+        assert isinstance(fence, Fence)
+        assert ballot_of(fence.term) == 5
+
+    async def test_a_ballot_that_has_a_term_already_begins_no_other(self, server: LogServer) -> None:
+        log, terms = await made(server)
+        await server.promote()
+        id_ = (await log.fences([0])).servers[0]
+        assert await log.offer(0, id_, "north", Position(terms[0], 1), 1)
+        assert await log.seal(0, id_, 1) == "short"
+
+    async def test_a_term_is_ended_before_the_next_begins(self, server: LogServer) -> None:
+        log, terms = await made(server)
+        fence = (await log.fences([0])).by_partition[0]
+        assert not await log.end_term(0, Fence("0" * 40, fence.term))
+        assert not await log.end_term(0, fence._replace(term=fence.term + 1))
+        assert await log.append([Batch(0, terms[0], [b"x"])]) == [Position(terms[0], 2)]
+        assert await log.end_term(0, fence)
+        assert not await log.end_term(0, fence), "by then another one may have begun"
+        assert await log.append([Batch(0, terms[0], [b"y"])]) == ["fenced"]
+        fences = await log.fences(ALL)
+        assert fences.by_partition.keys() == {1, 2, 3}
+        assert (await repaired(log, 0)).term > fence.term
+        assert await log.ends([0]) != {0: Position(terms[0], 2)}
 
     async def test_what_is_sealed_is_sealed_once(self, server: LogServer) -> None:
         log, _ = await made(server)
@@ -75,7 +111,7 @@ class LogRepairContract:
         log, terms = await made(server)
         await server.promote()
         id_ = await answered(log, 0, "north")
-        assert await log.offer(0, id_, "south", Position(terms[0], 2))
+        assert await log.offer(0, id_, "south", Position(terms[0], 2), 2)
         assert await log.seal(0, id_, 2) == "short"
         assert await log.put_back(0, id_, Position(terms[0], 1), [Element(Position(terms[0], 2), b"x")]) == "done"
         assert isinstance(await log.seal(0, id_, 2), Fence)
@@ -85,20 +121,20 @@ class LogRepairContract:
         await log.append([Batch(0, terms[0], [b"x"] * 5)])
         await server.promote()
         id_ = await answered(log, 0, "north")
-        assert await log.offer(0, id_, "south", Position(terms[0] + 1, 2))
+        assert await log.offer(0, id_, "south", Position(terms[0] + 1, 2), 2)
         assert await log.seal(0, id_, 1) == "short"
 
     async def test_nothing_empty_is_sealed(self, server: LogServer) -> None:
         log = server.log("north")
         id_ = (await log.fences(ALL)).servers[0]
-        assert await log.offer(0, id_, "north", START)
+        assert await log.offer(0, id_, "north", START, 1)
         assert await log.seal(0, id_, 1) == "short"
 
     async def test_another_server_is_not_repaired(self, server: LogServer) -> None:
         log, terms = await made(server)
         old = await answered(log, 0, "north")
         await server.promote()
-        assert not await log.offer(0, old, "north", Position(terms[0], 1))
+        assert not await log.offer(0, old, "north", Position(terms[0], 1), 2)
         assert await log.put_back(0, old, Position(terms[0], 1), [Element(Position(terms[0], 2), b"x")]) == "other"
         assert await log.seal(0, old, 0) == "other"
         assert await log.ends([0]) == {0: Position(terms[0], 1)}

@@ -187,9 +187,14 @@ THREE: Final[dict[str, Sequence[Hole]]] = {
         )
     ],
     "mutes raise no guard": [Hole(_certify, _raising, "isinstance(record, Related)")],
-    "answers never grow old": [
-        Hole(_server, "if sum(abs(now_ms - at_ms) < life_ms for at_ms in counted) < need:", "if len(counted) < need:")
+    "an answer binds nobody": [
+        Hole(
+            _repair,
+            "if ballot_of(self._ring.end(partition).term) < answer.ballot and self._need(partition)",
+            "if False",
+        )
     ],
+    "answers in all ballots count": [Hole(_server, "if offered == ballot and (counting", "if (counting")],
     "a new term sends nothing again": [
         Hole(
             _broadcast,

@@ -13,7 +13,7 @@ from zlib import crc32
 import msgspec
 
 from gochat.errors import Damaged
-from gochat.replication import NodeIs, Piece, Place
+from gochat.replication import Answer, NodeIs, Piece, Place
 from gochat.store.bulk import BulkInsert
 from gochat.store.rows import Row
 from gochat.store.write.write_buffer import wiping
@@ -93,14 +93,16 @@ def epoch(connection: sqlite3.Connection) -> str | None:
     return None if row is None else str(row[0])
 
 
-def answers(connection: sqlite3.Connection) -> dict[int, str]:
+def answers(connection: sqlite3.Connection) -> dict[int, Answer]:
     """See ReplicaStore.keep_answers."""
-    return dict(connection.execute("SELECT partition, server FROM log_answer"))
+    rows = connection.execute("SELECT partition, server, ballot FROM log_answer")
+    return {partition: Answer(server, ballot) for partition, server, ballot in rows}
 
 
-def save_answers(connection: sqlite3.Connection, servers: Mapping[int, str]) -> None:
+def save_answers(connection: sqlite3.Connection, given: Mapping[int, Answer]) -> None:
     connection.execute("DELETE FROM log_answer")
-    connection.executemany("INSERT INTO log_answer VALUES (?, ?)", servers.items())
+    rows = [(partition, *answer) for partition, answer in given.items()]
+    connection.executemany("INSERT INTO log_answer VALUES (?, ?, ?)", rows)
 
 
 def save_entries(connection: sqlite3.Connection, news: Mapping[int, Sequence[Piece]]) -> None:

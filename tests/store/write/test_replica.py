@@ -21,7 +21,7 @@ from gochat.domain import facts
 from gochat.domain.ids import is_dm
 from gochat.domain.record import Recorded, RoomRecord
 from gochat.errors import StoreError
-from gochat.replication import Applied, EpochIs, NodeIs, Piece, ReadUpTo, UserNoted
+from gochat.replication import Answer, Applied, EpochIs, NodeIs, Piece, ReadUpTo, UserNoted
 from gochat.store.portable import cluster
 from gochat.store.read import rules
 from gochat.store.schema import connect
@@ -304,8 +304,8 @@ def test_notes_nodes_and_the_epoch_are_kept(tmp_path: Path) -> None:
 
 def test_answers_are_kept_in_the_database_and_stay_out_of_another_nodes(tmp_path: Path) -> None:
     follower = Follower(tmp_path / "a.db")
-    for answers in ({0: "s1", 3: "s2"}, {0: "s3"}):
-        follower.committer.run(partial(log_state.save_answers, servers=answers), synced=True)
+    for answers in ({0: Answer("s1", 2), 3: Answer("s2", 7)}, {0: Answer("s3", 3)}):
+        follower.committer.run(partial(log_state.save_answers, given=answers), synced=True)
         assert follower.read(log_state.answers) == answers
     cluster.mark(tmp_path / "a.db", cluster.Copy("c1", "town", b""))
     assert follower.read(log_state.answers) == {}, "a node that joins with a backup has answered nobody"
