@@ -356,7 +356,12 @@ class LinkThread:
         at another one is broken off."""
         before, self._only = self._only, servers
         link = self._opened  # One that is still to be opened will keep to them; it may wait for another's question.
-        if not servers or link is None or link.is_kept_to(servers):
+        if not servers or (link is not None and link.is_kept_to(servers)):
+            return
+        if link is None:
+            handed_over = trio.Event()
+            self._token.run_sync_soon(handed_over.set)  # Behind the answers of links that are gone.
+            await handed_over.wait()
             return
         if before is not None and servers.items() <= before.items():
             return  # They were kept to before.
