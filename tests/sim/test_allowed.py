@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from gochat.sim.checker import Fact, Look, Name, violations
-from tests.sim.test_checker import DM, OAK, Scene
+from tests.sim.scene import DM, OAK, Scene
 
 
 def send_once_without_a_key(scene: Scene) -> None:
