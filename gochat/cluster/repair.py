@@ -34,6 +34,7 @@ from gochat.cluster.ports import (
     Fences,
     Log,
     Position,
+    ServerAway,
     Unreadable,
     ballot_of,
 )
@@ -55,6 +56,10 @@ _ANEW: Final = (
     "; this folder can't follow the log any more: make it anew by `gochat cluster join --from BACKUP` into an empty "
     "folder, with a backup of another node. Where all nodes say so, somebody else wrote to the server: empty it "
     "(FLUSHDB of this database) and start them, and they put back what they have"
+)
+_SUPERSEDED: Final = (
+    "partition {0} ends with an entry {1}-{2} that no node had recorded when another server took this one's place: "
+    "have the nodes reach that one, or empty this one (FLUSHDB of this database), and they put back what they have"
 )
 _STRANGE: Final = (
     "partition {0} has an entry {2} right after {1}, where no node has put it: somebody else wrote to the server, or "
@@ -295,6 +300,8 @@ class Repair:
         """Bring the server and this node one step closer to each other. Whether anything moved."""
         server = self._kept_to[partition]
         own = self._ring.end(partition)
+        if there is not None and there.term < own.term and not await self._ring.has(partition, there):
+            raise ServerAway(_SUPERSEDED.format(partition, there.term, there.n))
         if there is None or there.n < own.n:
             if there is not None and not await self._ring.has(partition, there):
                 reason = await reason_to_stop(self._log, partition, own)

@@ -24,6 +24,7 @@ from tests.cluster.planting import plant
 from tests.cluster.real import PATIENCE_S, RealServer
 from tests.cluster.split import SplitLog
 from tests.cluster.three import NODES, PARTITIONS, MemoryRing, three_nodes
+from tests.waiting import until
 
 #: How long things go wrong in one run, and how long they may take to come right afterwards.
 TROUBLE_S, HEALING_S = 4.0, 60.0
@@ -355,6 +356,7 @@ class Severed(MemoryLog):
     def __init__(self, server: MemoryServer, node: str) -> None:
         super().__init__(server, node)
         self.answered = False
+        self.before_it_leaves: Callable[[], object] = lambda: None
 
     async def offer(self, partition: int, server: str, instance: str, end: Position, ballot: int) -> int:
         highest = await super().offer(partition, server, instance, end, ballot)
@@ -362,6 +364,7 @@ class Severed(MemoryLog):
             self.answered = True
             while self._server.primary.fence_of[partition].server != server:
                 await trio.sleep(0.01)
+            self.before_it_leaves()
             self._server.strike(faults.Flipped())
             self._connected = None
             raise ServerAway("the connection was reset")
@@ -370,7 +373,8 @@ class Severed(MemoryLog):
 
 async def _is_sealed_by_an_answer_whose_node_went_back(*, lives: bool) -> None:
     """The new primary is sealed by the answer of a node that never reaches it again, and finds the old one in order.
-    Then the new one is named again where it `lives`; else it is lost, and the nodes meet at the old one."""
+    Then the new one is named again where it `lives`, and the old one has an entry that was late; else it is lost, and
+    the nodes meet at the old one."""
     server, rings = MemoryServer(), (MemoryRing(), MemoryRing())
     await MemoryLog(server, "maker").create(0)
     logs = Severed(server, "north"), MemoryLog(server, "south")
@@ -390,6 +394,8 @@ async def _is_sealed_by_an_answer_whose_node_went_back(*, lives: bool) -> None:
         server.strike(faults.RequestLost(node="south"))
         await trio.sleep(2)
         logs[0].answered = False
+        if lives:
+            logs[0].before_it_leaves = lambda: old.append(Batch(0, rings[0].end(0).term, [b"late"]))
         new = server.primary
         server.strike(faults.RequestLost(node="north"))
         await trio.sleep(2)
@@ -418,10 +424,69 @@ async def test_a_node_never_serves_at_the_primary_before_the_one_that_it_answere
     await _is_sealed_by_an_answer_whose_node_went_back(lives=lives)
 
 
-async def test_a_node_that_does_is_noticed(monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock) -> None:
-    plant(monkeypatch, repair, *BINDING)
+@pytest.mark.parametrize(
+    ("rule", "instead"),
+    [
+        BINDING,
+        ("if news and partition in self.bound() and not is_in_order(fences, partition):", "if False:"),
+    ],
+)
+async def test_a_node_that_does_is_noticed(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock, rule: str, instead: str
+) -> None:
+    plant(monkeypatch, repair, rule, instead)
     with pytest.RaisesGroup(pytest.RaisesExc(AssertionError, match="a fork")):
         await _is_sealed_by_an_answer_whose_node_went_back(lives=True)
+
+
+async def _answers_cross() -> None:
+    """Of two servers, both of them to be repaired, each node answers another one first, and then the other one."""
+    server, rings = MemoryServer(), (MemoryRing(), MemoryRing())
+    await MemoryLog(server, "maker").create(0)
+    nodes = [
+        Broadcast(MemoryLog(server, name), ring, name, [0], lambda _: 2, lambda *_: None)
+        for name, ring in zip(NODES, rings, strict=False)
+    ]
+    async with trio.open_nursery() as nursery:
+        for node in nodes:
+            nursery.start_soon(node.run)
+        await trio.sleep(1)
+        server.strike(faults.Unreachable())
+        await trio.sleep(2)
+        server.strike(faults.Promoted())
+        one = server.primary
+        server.strike(faults.TwoPrimaries(entries=0))
+        other = server.primary
+        for name in NODES[:2]:
+            server.strike(faults.Unreachable(node=name))
+        server.strike(faults.Mended())
+        for name, primary in ((NODES[0], one), (NODES[1], other), (NODES[0], other), (NODES[1], one)):
+            server.primary = primary
+            server.strike(faults.Mended(node=name))
+            await trio.sleep(0.7)
+            assert name in primary.offers.get((0, primary.server), {name})
+            server.strike(faults.Unreachable(node=name))
+        assert not all(each.fence_of[0].server == each.server for each in (one, other)), "both are sealed"
+        server.primary = one
+        for name in NODES[:2]:
+            server.strike(faults.Mended(node=name))
+        nodes[0].send(0, b"x")
+        with trio.fail_after(HEALING_S):
+            await until(lambda: all(ring.kept[0][-1].data == b"x" for ring in rings), pause_s=0.1)
+        assert rings[0].kept == rings[1].kept
+        nursery.cancel_scope.cancel()
+
+
+async def test_of_two_servers_one_is_sealed(autojump_clock: MockClock) -> None:
+    await _answers_cross()
+
+
+async def test_answers_to_two_servers_in_one_ballot_are_noticed(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    plant(monkeypatch, repair, "last.ballot + (last.server != ready.server)", "last.ballot")
+    with pytest.RaisesGroup(pytest.RaisesExc(AssertionError, match="both are sealed")):
+        await _answers_cross()
 
 
 # ---------------------------------------------------------------------------------------------- those who can't follow
@@ -474,6 +539,41 @@ async def test_a_primary_that_another_took_the_place_of_is_left(autojump_clock: 
             while node.problem or ring.kept[0][-1].data != b"x":
                 await trio.sleep(0.1)
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("late", [1, 2, 5])
+async def test_an_old_primary_with_entries_that_nobody_has_ends_no_node(autojump_clock: MockClock, late: int) -> None:
+    """Appends that were late stand there, in a term that another server ended."""
+    server, rings = MemoryServer(), (MemoryRing(), MemoryRing())
+    await MemoryLog(server, "maker").create(0)
+    nodes = [
+        Broadcast(MemoryLog(server, name), ring, name, [0], lambda _: 2, lambda *_: None)
+        for name, ring in zip(NODES, rings, strict=False)
+    ]
+
+    def name_another(fault: faults.AnyFault) -> None:
+        server.strike(fault)
+        for name in NODES[:2]:
+            server.strike(faults.RequestLost(node=name))
+
+    with trio.fail_after(HEALING_S):
+        async with trio.open_nursery() as nursery:
+            for node in nodes:
+                nursery.start_soon(node.run)
+            await trio.sleep(1)
+            term, old = rings[0].end(0).term, server.primary
+            name_another(faults.TwoPrimaries(entries=0))
+            await until(lambda: all(ring.end(0).term > term for ring in rings), pause_s=0.1)
+            nodes[0].send(0, b"x")
+            await until(lambda: all(ring.kept[0][-1].data == b"x" for ring in rings), pause_s=0.1)
+            old.append(Batch(0, term, [b"late"] * late))
+            del old.fence_of[0]
+            name_another(faults.Flipped())
+            await until(lambda: all("FLUSHDB" in (node.problem or "") for node in nodes), pause_s=0.1)
+            server.strike(faults.EverythingLost())
+            await until(lambda: all(node.problem is None for node in nodes), pause_s=0.1)
+            assert rings[0].kept == rings[1].kept
+            nursery.cancel_scope.cancel()
 
 
 async def test_a_repair_of_a_log_that_has_another_entry_says_so(autojump_clock: MockClock) -> None:
