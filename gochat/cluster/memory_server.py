@@ -191,17 +191,17 @@ class Primary:
             return sealed
         offers = self.offers.get((partition, server), {})
         now_ms, end = self.now_ms(), self.end(partition)
-        ballot = max(
-            (offered for _, offered, _ in offers.values()), default=0 if end is None else ballot_of(end.term) + 1
-        )
+        highest = max((offered for _, offered, _ in offers.values()), default=0)
         counted = [
             at_ms
             for name, (_, offered, at_ms) in offers.items()
-            if offered == ballot and (counting is None or name in counting)
+            if offered == highest and (counting is None or name in counting)
         ]
         if sum(abs(now_ms - at_ms) < life_ms for at_ms in counted) < need:
             return "wait"
-        if end is None or ballot <= ballot_of(end.term) or any(offered > end for offered, _, _ in offers.values()):
+        reached = 0 if end is None else ballot_of(end.term)
+        ballot = highest or reached + 1
+        if end is None or ballot <= reached or any(offered > end for offered, _, _ in offers.values()):
             return "short"
         fence = Fence(server, term_of(ballot, salt))
         self.streams[partition].append(Element(Position(fence.term, end.n + 1), b""))

@@ -194,7 +194,7 @@ THREE: Final[dict[str, Sequence[Hole]]] = {
             "if False",
         )
     ],
-    "answers in all ballots count": [Hole(_server, "if offered == ballot and (counting", "if (counting")],
+    "answers in all ballots count": [Hole(_server, "if offered == highest and (counting", "if (counting")],
     "a new term sends nothing again": [
         Hole(
             _broadcast,
