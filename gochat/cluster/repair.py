@@ -48,8 +48,9 @@ LOOK_S: Final = 0.02
 #: How long the server's end stays where this node can't go on from it until that is told: another node may keep more.
 GAP_S: Final = 2.0
 #: After so long in which nothing moved a node makes its connections anew: the others may be at another server by now,
-#: and one that lives on tells nobody that it is no longer named.
-RENEW_S: Final = 1.0
+#: and one that lives on tells nobody that it is no longer named. Longer than a Sentinel takes to have an old primary
+#: follow the new one, which breaks the connections anyway.
+RENEW_S: Final = 15.0
 #: No server's id.
 NOBODY: Final = "nobody"
 _ANEW: Final = (

@@ -410,7 +410,7 @@ async def _is_sealed_by_an_answer_whose_node_went_back(*, lives: bool) -> None:
             server.strike(faults.Flipped())
         else:
             new.die()
-        with trio.fail_after(3):
+        with trio.fail_after(repair.RENEW_S + 3 if lives else 3):
             while any({b"old", b"new"} - {element.data for element in ring.kept[0]} for ring in rings):
                 await trio.sleep(0.1)
         assert rings[0].kept == rings[1].kept
