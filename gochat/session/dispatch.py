@@ -21,7 +21,7 @@ from gochat.protocol.problems import DECODING
 from gochat.session import replay
 from gochat.session.gateway import Gateway
 from gochat.session.pending import Pending
-from gochat.session.positions import CLOSED, NEW
+from gochat.session.positions import CLOSED, NEW, Lagging
 from gochat.session.queries import answer
 from gochat.session.session import Session
 from gochat.session.sign_in import greet
@@ -80,8 +80,8 @@ class Requests:
             crashed = session.codec.decode(payload).id
             session.reply(replies.Error(id=crashed, code="internal", message="a fault of the server", temporary=False))
 
-    async def say_lag(self, session: Session, room: str) -> None:
-        await replay.say_lag(session, room)
+    async def say_lag(self, session: Session, room: str, position: Lagging) -> None:
+        await replay.say_lag(session, room, position)
 
 
 def _answer(session: Session, actor: UserActor, request: req.AnyRequest) -> None:

@@ -19,7 +19,7 @@ from gochat.connections import Connection
 from gochat.errors import SLOW
 from gochat.protocol.codec import Codec
 from gochat.session.gateway import Gateway
-from gochat.session.positions import CLOSED, GREETING, NEVER, OPEN, Positions, RoomEvent
+from gochat.session.positions import CLOSED, GREETING, NEVER, OPEN, Lagging, Positions, RoomEvent
 
 Job = Callable[[], Awaitable[None]]
 
@@ -144,12 +144,12 @@ class Listener(Positions, ABC):
 
     def tell_lag(self) -> None:
         """Say of every lagging room that it lags, once."""
-        for room in self.untold():
-            self.start_job(partial(self.say_lag, room))
+        for room, position in self.untold():
+            self.start_job(partial(self.say_lag, room, position))
 
     @abstractmethod
-    async def say_lag(self, room: str) -> None:
-        """Tell the peer that facts of the room were left out, unless it lags no more."""
+    async def say_lag(self, room: str, position: Lagging) -> None:
+        """Tell the peer that facts of the room were left out, unless the session is elsewhere by now."""
 
     def entered(self, fact_batch: FactBatch) -> None:
         if self.state == GREETING:

@@ -265,19 +265,19 @@ class Positions:
 
     # ------------------------------------------------------------------------------------------ lagging
 
-    def untold(self) -> list[str]:
+    def untold(self) -> list[tuple[str, Lagging]]:
         """The rooms whose lag the peer is to be told of now; each once."""
         rooms = []
         for room, position in (self.positions or {}).items():
             if isinstance(position, Lagging) and not position.told:
                 position.told = True
-                rooms.append(room)
+                rooms.append((room, position))
         return rooms
 
-    def lag_head(self, room: str, head: int) -> int | None:
-        """The head that a `lag` tells, of a room whose head is `head`; None where the session does not lag any more."""
-        position = self.position(room)
-        if self.state != OPEN or not isinstance(position, Lagging):
+    def lag_head(self, room: str, position: Lagging, head: int) -> int | None:
+        """The head that a `lag` tells, of a room whose head is `head`; None where it is not to be told any more: the
+        client has resumed the room since. If the session lags again, that is another lag, told by itself."""
+        if not self.is_at(room, position):
             return None
         return head if position.until is None else position.until
 

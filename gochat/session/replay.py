@@ -17,7 +17,7 @@ from gochat.errors import Denied, NotCurrent, StoreError
 from gochat.ports.archive import Snapshot
 from gochat.protocol import replies
 from gochat.protocol.requests import Resume
-from gochat.session.positions import CLOSED, OPEN, Replaying, goal
+from gochat.session.positions import CLOSED, OPEN, Lagging, Replaying, goal
 from gochat.session.session import Session
 
 log = logging.getLogger(__name__)
@@ -102,11 +102,11 @@ async def _piece(session: Session, room: str, position: Replaying, upto: int) ->
     session.replayed(position, facts[-1].seq)
 
 
-async def say_lag(session: Session, room: str) -> None:
+async def say_lag(session: Session, room: str, position: Lagging) -> None:
     """Tell the peer that facts of the room were left out."""
-    while session.lag_head(room, 0) is not None:
+    while session.is_at(room, position):
         try:
-            head = session.lag_head(room, await _head(session, room))
+            head = session.lag_head(room, position, await _head(session, room))
         except StoreError as error:
             # Not told, the peer would take what it has for all there is.
             log.error("the head of %s can't be told to %s: %s", room, session.user, error)

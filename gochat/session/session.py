@@ -28,7 +28,7 @@ from gochat.session.deadlines import Deadlines
 from gochat.session.gateway import Gateway
 from gochat.session.listener import Job, Listener
 from gochat.session.pending import error_frame
-from gochat.session.positions import CLOSED, GREETING, NEVER, NEW, OPEN
+from gochat.session.positions import CLOSED, GREETING, NEVER, NEW, OPEN, Lagging
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Dispatch(Protocol):
     def carry_out(self, session: Session, payload: bytes) -> None:
         """Do what the frame asks for. Must not raise."""
 
-    async def say_lag(self, session: Session, room: str) -> None:
+    async def say_lag(self, session: Session, room: str, position: Lagging) -> None:
         """See Listener."""
 
 
@@ -270,8 +270,8 @@ class Session(Listener):
         super().abort()
         self._wake_reader()
 
-    async def say_lag(self, room: str) -> None:
-        await self.dispatch.say_lag(self, room)
+    async def say_lag(self, room: str, position: Lagging) -> None:
+        await self.dispatch.say_lag(self, room, position)
 
     # ------------------------------------------------------------------------------------------ jobs
 

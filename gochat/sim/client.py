@@ -326,8 +326,7 @@ class Client:
             for each in held_back if kind == "error" else ():
                 self._take_in(each, asked_at)
         elif kind == "lag":
-            self._lagging.add(frame["room"])
-            self._page(frame["room"])
+            self._fall_behind(frame["room"])
         elif kind == "ping":
             self._put({"type": "pong"})
         elif kind in ("goaway", "error"):
@@ -335,6 +334,12 @@ class Client:
                 self._evidence.complaints.append(f"{self.name} was told {frame}")
         elif kind not in _IGNORED:
             self._evidence.complaints.append(f"{self.name} was told {frame}")
+
+    def _fall_behind(self, room: str) -> None:
+        if room in self._lagging:
+            self._evidence.complaints.append(f"{self.name} was told twice that {room} lags")
+        self._lagging.add(room)
+        self._page(room)
 
     def _is_to_come_again(self, frame: Frame) -> bool:
         """Whether it comes once more, of a room that is about to be told again."""

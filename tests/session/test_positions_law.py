@@ -33,6 +33,7 @@ class Strict:
     def take(self) -> None:
         match self.world.out.popleft():
             case Lag():
+                assert not self.lagging, "it was told before"
                 self.lagging = True
             case Restart(seq, _):
                 self.last, self.lagging = seq, False

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from gochat.session.positions import OPEN, Positions, Replaying, RoomEvent, goal
+from gochat.session.positions import OPEN, Lagging, Positions, Replaying, RoomEvent, goal
 from tests.client.places import DM
 
 PIECE = 3
@@ -158,13 +158,13 @@ class World:
     # ------------------------------------------------------------------------------------------ the session
 
     def tell_lag(self) -> None:
-        for _ in self.machine.untold():
-            self.jobs.append(self._say_lag())
+        for _, position in self.machine.untold():
+            self.jobs.append(self._say_lag(position))
 
-    def _say_lag(self) -> Job:
+    def _say_lag(self, position: Lagging) -> Job:
         head = self.head if self.delivered is None else self.delivered
         yield
-        told = self.machine.lag_head(self.room, head)
+        told = self.machine.lag_head(self.room, position, head)
         if told is not None:
             self.out.append(Lag(told))
 
