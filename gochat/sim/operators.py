@@ -78,6 +78,8 @@ class Operators:
         self._epochs: set[str] = set()
         """All that the cluster ever had."""
         self._gaps = False
+        self._stranded: set[str] = set()
+        """Machines whose nodes can't follow the log any more, and wait for another one's backup."""
 
     @property
     def idle(self) -> bool:
@@ -111,6 +113,7 @@ class Operators:
             self._note_those_out()
             self._see_to_those_put_out()
             self._empty_if_too_old()
+            self._empty_if_nobody_follows()
 
     # ------------------------------------------------------------------------------------------ what befalls machines
 
@@ -206,8 +209,11 @@ class Operators:
 
     async def _replace(self, host: Host) -> None:
         try:
+            if host.life is None and host.instance not in self._rolled_back:
+                self._stranded.add(host.name)
             await self._take_down_and_join(host)
         finally:
+            self._stranded.discard(host.name)
             self._seen_to.discard(host.name)
 
     async def _take_down_and_join(self, host: Host) -> None:
@@ -218,8 +224,13 @@ class Operators:
 
     async def _join(self, host: Host, *, empty: bool = False) -> None:
         host.absent = True
+        has_waited = host.name in self._stranded
         while (image := self._image(empty=empty)) is None:  # noqa: ASYNC110 -- as a person would
             await trio.sleep(LOOK_S)
+            if has_waited and host.name not in self._stranded:
+                host.absent = False
+                host.start()
+                return
         host.take(image)
         self._note(host.name, f"is the new node {host.instance}".encode())
         host.start()
@@ -344,6 +355,13 @@ class Operators:
             if problem is not None and any(words in problem for words in _TOO_OLD):
                 return True
         return False
+
+    def _empty_if_nobody_follows(self) -> None:
+        """Where all nodes say that they can't follow the log, it is emptied, and they put back what they have."""
+        if self._stranded and all(host.absent for host in self._hosts.values()):
+            self._note("server", b"is emptied, and the nodes are started that could not follow")
+            self._server.strike(faults.EverythingLost())
+            self._stranded.clear()
 
     def _empty_if_too_old(self) -> None:
         now = trio.current_time()

@@ -27,8 +27,17 @@ def test_three_nodes_keep_them_too(seed: int) -> None:
     assert play(draw(seed, 3)).violations == []
 
 
-def test_they_are_kept_where_a_room_is_known_by_facts_alone_of_a_log_that_is_given_up() -> None:
-    plan = Path(__file__).with_name("facts_alone.json")
+@pytest.mark.parametrize(
+    "name",
+    [
+        # A room is known by facts alone, of a log that is given up.
+        "facts_alone",
+        # One node leaves for good, and the others have fallen behind by more than the log keeps.
+        "nobody_follows",
+    ],
+)
+def test_they_are_kept_in_plans_that_broke_them(name: str) -> None:
+    plan = Path(__file__).with_name(f"{name}.json")
     assert play(Plan.from_json(plan.read_bytes())).violations == []
 
 
