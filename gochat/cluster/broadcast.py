@@ -20,14 +20,12 @@ from gochat.cluster.ports import (
     MOST_ENTRIES,
     Batch,
     Element,
-    Fence,
     Log,
-    Position,
     ServerAway,
     Unreadable,
     check_batch,
 )
-from gochat.cluster.repair import Repair, Ring, is_in_order, leading, leave, reason_to_stop
+from gochat.cluster.repair import Repair, Ring, is_in_order, leading, reason_to_stop
 from gochat.errors import Full, StoreError
 
 log = logging.getLogger(__name__)
@@ -333,13 +331,10 @@ class Broadcast:
     async def _compare(self) -> None:
         """Look at the fences, and repair what is not in order."""
         self._counts.looks += 1
-        # Before the server is asked: meanwhile another node may seal a partition anew, and this one read it.
-        ends = {partition: self._ring.end(partition) for partition in self._partitions}
         try:
             known = await self._repair.run(self._partitions)
         finally:
             self._repairing = self._repair.bound()
-        await self._leave_if_superseded(ends, known)
         for partition in list(self._suspects):
             await self._check_for_a_fork(partition)
             self._suspects.discard(partition)
@@ -363,18 +358,6 @@ class Broadcast:
             self._terms.pop(partition, None)
         async with self._recording:
             pass  # All that was read before is recorded now, or will not be.
-
-    async def _leave_if_superseded(self, ends: Mapping[int, Position], known: Mapping[int, Fence]) -> None:
-        """A primary that others took the place of holds a fence that is in order for it, and would take entries that
-        nobody reads any more. Raises ServerAway where this is one, and has all connections made anew. `ends`: what was
-        recorded before the fences were looked at."""
-        old = [partition for partition in self._partitions if known[partition].term < ends[partition].term]
-        if old:
-            await leave(self._log, old)
-            raise ServerAway(
-                f"the server was a primary before another took its place: its partitions {old} are old. If none did, "
-                "somebody else wrote to it: empty it (FLUSHDB of this database), and the nodes put back what they have"
-            )
 
     async def _check_for_a_fork(self, partition: int) -> None:
         """A log that is in order, and does not go on after what this node has recorded, will never do so. Raises

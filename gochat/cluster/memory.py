@@ -128,6 +128,9 @@ class MemoryLog(_Client):
     async def end_term(self, partition: int, fence: Fence) -> bool:
         return await self._call(lambda primary: primary.end_term(partition, fence))
 
+    async def drop(self, partition: int, server: str, end: Position) -> bool:
+        return await self._call(lambda primary: primary.drop(partition, server, end))
+
     async def trim(self, partition: int, before: Position, keep: int, cap: int) -> int:
         return await self._call(lambda primary: primary.trim(partition, before, keep, cap))
 

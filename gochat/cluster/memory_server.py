@@ -169,6 +169,12 @@ class Primary:
         self.wake()
         return "done"
 
+    def drop(self, partition: int, server: str, end: Position) -> bool:
+        if server != self.server or self._sealed(partition, server) is not None or self.end(partition) != end:
+            return False
+        del self.streams[partition]
+        return True
+
     def offer(self, partition: int, server: str, instance: str, end: Position, ballot: int) -> int:
         self._need_memory()
         if server != self.server:

@@ -170,6 +170,11 @@ class Log(Protocol):
         """Take the fence away: nothing more is appended before the partition is repaired, which every node notices.
         False: it is not this server's fence, or no longer."""
 
+    async def drop(self, partition: int, server: str, end: Position) -> bool:
+        """Delete the whole log of a partition that is not in order, and ends with an entry which is nobody's: the nodes
+        put back what they have. False, and nothing is done, where the server is another one, the partition is sealed or
+        its end is elsewhere by now."""
+
     async def trim(self, partition: int, before: Position, keep: int, cap: int) -> int:
         """Drop entries before a position that every node has recorded, but keep at least the last `keep`, and drop
         whatever is over `cap`. How many were dropped. Works on a server that is full. At least one entry stays."""

@@ -224,6 +224,10 @@ class RedisLog:
         command = run(scripts.END_TERM, self._keys(partition), fence.server, fence.term)
         return bool(await self._other.call(lambda link: int(link.call(*command))))
 
+    async def drop(self, partition: int, server: str, end: Position) -> bool:
+        command = run(scripts.DROP, self._keys(partition), server, _id(end))
+        return bool(await self._other.call(lambda link: int(link.call(*command))))
+
     async def trim(self, partition: int, before: Position, keep: int, cap: int) -> int:
         command = run(scripts.TRIM, [self._streams[partition]], before.n, keep, cap)
         return await self._other.call(lambda link: int(link.call(*command)))

@@ -50,7 +50,7 @@ GAP_S: Final = 2.0
 #: After so long in which nothing moved a node makes its connections anew: the others may be at another server by now,
 #: and one that lives on tells nobody that it is no longer named. Longer than a Sentinel takes to have an old primary
 #: follow the new one, which breaks the connections anyway.
-RENEW_S: Final = 15.0
+RENEW_S: Final = 3.0
 #: No server's id.
 NOBODY: Final = "nobody"
 _ANEW: Final = (
@@ -58,10 +58,7 @@ _ANEW: Final = (
     "folder, with a backup of another node. Where all nodes say so, somebody else wrote to the server: empty it "
     "(FLUSHDB of this database) and start them, and they put back what they have"
 )
-_SUPERSEDED: Final = (
-    "partition {0} ends with an entry {1}-{2} that no node had recorded when another server took this one's place: "
-    "have the nodes reach that one, or empty this one (FLUSHDB of this database), and they put back what they have"
-)
+_OLD: Final = "the server was a primary before another took its place: its partitions {} are old"
 _STRANGE: Final = (
     "partition {0} has an entry {2} right after {1}, where no node has put it: somebody else wrote to the server, or "
     "deleted there. Take that login away, and empty the server (FLUSHDB of this database): the nodes put back what "
@@ -195,6 +192,8 @@ class Repair:
         """By partition, where this node's own entries could not be read in the last round, and why."""
         self._kept_to: dict[int, str] = {}
         """The server that the node keeps to, by partition that is being repaired."""
+        self._left: dict[int, str] = {}
+        """By partition a server of an older term than this node has recorded, from which it has turned away once."""
         self._highest: dict[int, int] = {}
         """By partition the highest ballot that a node was seen to have answered in."""
         self._ready: dict[int, _Ready] = {}
@@ -221,14 +220,18 @@ class Repair:
         self.is_running, moved_at = True, trio.current_time()
         try:
             while True:
+                # Before the server is asked: meanwhile another node may seal a partition, and this one read it.
+                recorded = {partition: self._ring.end(partition).term for partition in partitions}
                 fences = await self._log.fences(partitions)
+                old = [p for p in partitions if is_in_order(fences, p) and fences.by_partition[p].term < recorded[p]]
+                await self._turn_away({partition: fences.servers[partition] for partition in old})
                 bound = self.bound()
-                todo = [p for p in partitions if p in bound or not is_in_order(fences, p)]
+                todo = [p for p in partitions if p in bound or p in old or not is_in_order(fences, p)]
                 await self._keep_to({partition: fences.servers[partition] for partition in todo})
                 await self._pause(frozenset(todo))
                 if not todo:
                     return fences.by_partition
-                if await self._end_old_terms(fences, todo) or await self._step_all(fences, todo):
+                if await self._end_old_terms(fences, todo, old) or await self._step_all(fences, todo):
                     moved_at = trio.current_time()
                     continue
                 await trio.sleep(LOOK_S)
@@ -243,21 +246,33 @@ class Repair:
                 with trio.CancelScope(shield=True):
                     await self._log.keep_to(None)
 
+    async def _turn_away(self, old: dict[int, str]) -> None:
+        """Have all connections made anew where servers hold terms that are older than what is recorded here, and others
+        took their places: one that lives on tells nobody so. Raises ServerAway. A server that is met again is the one
+        that is named."""
+        if old and old != self._left:
+            self._left = old
+            await leave(self._log, old)
+            raise ServerAway(_OLD.format(list(old)))
+        self._left = old
+
     async def _keep_to(self, servers: dict[int, str]) -> None:
         """Speak to these servers alone."""
         if servers and servers != self._kept_to:
             self._kept_to = servers
             await self._log.keep_to(servers)
 
-    async def _end_old_terms(self, fences: Fences, todo: Sequence[int]) -> bool:
-        """End terms that are in order on their servers, and older than this node's answers: another server may have
-        been sealed by these, and others may go on there. Whether there were any."""
-        old = [p for p in todo if is_in_order(fences, p) and not self._may_follow(fences.by_partition[p], p)]
-        for partition in old:
+    async def _end_old_terms(self, fences: Fences, todo: Sequence[int], old: Collection[int]) -> bool:
+        """End terms that are in order on their servers, and older than what this node has recorded, or than its
+        answers: another server may have been sealed by these, and others may go on there. Whether there were any."""
+        ended = [
+            p for p in todo if p in old or (is_in_order(fences, p) and not self._may_follow(fences.by_partition[p], p))
+        ]
+        for partition in ended:
             term = fences.by_partition[partition].term
-            log.info("partition %d: term %d is older than this node's answer to another server", partition, term)
+            log.info("partition %d: term %d is older than what this node did at another server", partition, term)
             await self._log.end_term(partition, fences.by_partition[partition])
-        return bool(old)
+        return bool(ended)
 
     def _may_follow(self, fence: Fence, partition: int) -> bool:
         return ballot_of(fence.term) >= self._ring.answers[partition].ballot
@@ -302,7 +317,10 @@ class Repair:
         server = self._kept_to[partition]
         own = self._ring.end(partition)
         if there is not None and there.term < own.term and not await self._ring.has(partition, there):
-            raise ServerAway(_SUPERSEDED.format(partition, there.term, there.n))
+            # It came in when another server took this one's place. No node that counts has recorded it: all answered
+            # there, before the term of this node's end began. So it was not acknowledged, and would be in the way.
+            log.info("partition %d: nobody recorded the last entry %d-%d, the log is begun anew", partition, *there)
+            return await self._log.drop(partition, server, there)
         if there is None or there.n < own.n:
             if there is not None and not await self._ring.has(partition, there):
                 reason = await reason_to_stop(self._log, partition, own)

@@ -167,6 +167,20 @@ return 1
 """,
 )
 
+#: KEYS stream, fence. ARGV server, the last id. Needs no memory.
+DROP: Final = _script(
+    _SERVER,
+    _LAST,
+    """
+if server ~= ARGV[1] then return 0 end
+""",
+    _SEALED,
+    """
+if sealed or last_of(KEYS[1]) ~= ARGV[2] then return 0 end
+return redis.call('DEL', KEYS[1])
+""",
+)
+
 #: KEYS stream. ARGV the n that is kept from, keep, cap. Needs no memory: it works on a server that is full.
 TRIM: Final = _script(
     _LAST,
@@ -222,4 +236,4 @@ return 1
 """,
 )
 
-ALL: Final = (CREATE, APPEND, PUT_BACK, OFFER, SEAL, END_TERM, TRIM, BEAT, LEAVE, HOLD, RELEASE)
+ALL: Final = (CREATE, APPEND, PUT_BACK, OFFER, SEAL, END_TERM, DROP, TRIM, BEAT, LEAVE, HOLD, RELEASE)

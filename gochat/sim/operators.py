@@ -38,8 +38,8 @@ PATIENCE_S: Final = 10.0
 FORGET_S: Final = 2 * PATIENCE_S
 #: How long a server has had data that are too old before it is emptied.
 TOO_OLD_S: Final = 3.0
-#: Parts of the problems after which a server is to be emptied: the nodes say so, or that it is an old primary.
-_TOO_OLD: Final = ("empty the server", "took its place")
+#: The part of a problem by which the nodes ask for that.
+_TOO_OLD: Final = "empty the server"
 
 
 class Operators:
@@ -352,7 +352,7 @@ class Operators:
     def _too_old(self) -> bool:
         for host in self._hosts.values():
             problem = None if host.journal is None else host.journal.problem
-            if problem is not None and any(words in problem for words in _TOO_OLD):
+            if problem is not None and _TOO_OLD in problem:
                 return True
         return False
 

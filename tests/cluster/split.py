@@ -113,6 +113,9 @@ class SplitLog:
     ) -> Fence | Unsealed:
         return await self._of(partition).seal(partition, server, need, counting)
 
+    async def drop(self, partition: int, server: str, end: Position) -> bool:
+        return await self._of(partition).drop(partition, server, end)
+
     async def end_term(self, partition: int, fence: Fence) -> bool:
         return await self._of(partition).end_term(partition, fence)
 

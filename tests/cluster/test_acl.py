@@ -85,6 +85,7 @@ async def _do_all(connect: Callable[[], Link]) -> None:
             await log.withdraw(1, fences.servers[1], "i")
             assert await log.end_term(1, fences.by_partition[1])
             assert await log.trim(1, Position(term, 2), 1, 10) == 1
+            assert await log.drop(1, fences.servers[1], Position(term, 2))
             assert await bulletin.beat("i", "b", b"info", take=True)
             assert len(await bulletin.members()) == 1 and await bulletin.now()
             async with bulletin.subscribe(["soft"]) as subscription:

@@ -17,7 +17,7 @@ from gochat.cluster.broadcast import Broadcast
 from gochat.cluster.link import connector
 from gochat.cluster.memory import MemoryLog
 from gochat.cluster.memory_server import MemoryServer
-from gochat.cluster.ports import MOST_ENTRIES, START, Batch, Element, Fence, Log, Position, ServerAway
+from gochat.cluster.ports import MOST_ENTRIES, START, Batch, Element, Log, Position, ServerAway
 from gochat.cluster.repair import Forked, is_in_order
 from gochat.errors import Full
 from tests.cluster.planting import plant
@@ -514,66 +514,6 @@ async def test_a_node_that_was_away_for_longer_than_the_window_says_so(autojump_
     await log.append([Batch(0, fence.term, [b"x"] * 9)])
     await log.trim(0, Position(fence.term, 9), 1, 100)
     await _forked(server, ring)
-
-
-async def test_a_primary_that_another_took_the_place_of_is_left(autojump_clock: MockClock) -> None:
-    server, ring = MemoryServer(), MemoryRing()
-    log = MemoryLog(server, "south")
-    fence = await log.create(0)
-    assert fence is not None
-    server.strike(faults.TwoPrimaries(entries=0))
-    new = MemoryLog(server, "west")
-    assert isinstance(await new.seal(0, (await new.fences([0])).servers[0], 0), Fence)
-    ring.kept[0] = (await new.read({0: START}, 9))[0]
-    server.strike(faults.Flipped())
-    node = Broadcast(MemoryLog(server, "north"), ring, "north", [0], lambda _: 1, lambda *_: None)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(node.run)
-        node.send(0, b"x")
-        await trio.sleep(1)
-        assert node.problem is not None
-        assert "took its place" in node.problem
-        assert (await log.ends([0]))[0].n == 1, "it takes nothing"
-        server.strike(faults.Flipped())
-        with trio.fail_after(HEALING_S):
-            while node.problem or ring.kept[0][-1].data != b"x":
-                await trio.sleep(0.1)
-        nursery.cancel_scope.cancel()
-
-
-@pytest.mark.parametrize("late", [1, 2, 5])
-async def test_an_old_primary_with_entries_that_nobody_has_ends_no_node(autojump_clock: MockClock, late: int) -> None:
-    """Appends that were late stand there, in a term that another server ended."""
-    server, rings = MemoryServer(), (MemoryRing(), MemoryRing())
-    await MemoryLog(server, "maker").create(0)
-    nodes = [
-        Broadcast(MemoryLog(server, name), ring, name, [0], lambda _: 2, lambda *_: None)
-        for name, ring in zip(NODES, rings, strict=False)
-    ]
-
-    def name_another(fault: faults.AnyFault) -> None:
-        server.strike(fault)
-        for name in NODES[:2]:
-            server.strike(faults.RequestLost(node=name))
-
-    with trio.fail_after(HEALING_S):
-        async with trio.open_nursery() as nursery:
-            for node in nodes:
-                nursery.start_soon(node.run)
-            await trio.sleep(1)
-            term, old = rings[0].end(0).term, server.primary
-            name_another(faults.TwoPrimaries(entries=0))
-            await until(lambda: all(ring.end(0).term > term for ring in rings), pause_s=0.1)
-            nodes[0].send(0, b"x")
-            await until(lambda: all(ring.kept[0][-1].data == b"x" for ring in rings), pause_s=0.1)
-            old.append(Batch(0, term, [b"late"] * late))
-            del old.fence_of[0]
-            name_another(faults.Flipped())
-            await until(lambda: all("FLUSHDB" in (node.problem or "") for node in nodes), pause_s=0.1)
-            server.strike(faults.EverythingLost())
-            await until(lambda: all(node.problem is None for node in nodes), pause_s=0.1)
-            assert rings[0].kept == rings[1].kept
-            nursery.cancel_scope.cancel()
 
 
 async def test_a_repair_of_a_log_that_has_another_entry_says_so(autojump_clock: MockClock) -> None:

@@ -113,6 +113,12 @@ class Course:
             fence = Fence(await self._id(log), self._random.choice(self._terms or [1]))
         return await log.end_term(partition, fence)
 
+    async def _drop(self, log: Log, partition: int) -> object:
+        end = (await log.ends([partition])).get(partition, START)
+        if self._random.random() < 0.2:
+            end = Position(end.term, end.n + 1)
+        return await log.drop(partition, await self._id(log), end)
+
     async def _withdraw(self, log: Log, partition: int) -> object:
         return await log.withdraw(partition, await self._id(log), self._random.choice("abc"))
 
@@ -146,6 +152,7 @@ _STEPS = {
     "withdraw": 1,
     "seal": 6,
     "end_term": 1,
+    "drop": 1,
     "flush": 1,
     "lose": 1,
     "promote": 2,

@@ -92,6 +92,21 @@ class LogRepairContract:
         assert (await repaired(log, 0)).term > fence.term
         assert await log.ends([0]) != {0: Position(terms[0], 2)}
 
+    async def test_a_log_with_an_end_that_is_nobodys_is_dropped_and_put_back(self, server: LogServer) -> None:
+        log, terms = await made(server)
+        end = Position(terms[0], 2)
+        assert await log.append([Batch(0, terms[0], [b"x"])]) == [end]
+        fence = (await log.fences([0])).by_partition[0]
+        assert not await log.drop(0, fence.server, end), "it is in order"
+        assert await log.end_term(0, fence)
+        assert not await log.drop(0, "0" * 40, end)
+        assert not await log.drop(0, fence.server, Position(terms[0], 1)), "its end is elsewhere"
+        assert await log.drop(0, fence.server, end)
+        assert not await log.drop(0, fence.server, end)
+        assert (await log.ends(ALL)).keys() == {1, 2, 3}
+        assert await log.put_back(0, fence.server, None, [Element(Position(terms[0], 1), b"")]) == "done"
+        assert (await repaired(log, 0)).term > fence.term
+
     async def test_what_is_sealed_is_sealed_once(self, server: LogServer) -> None:
         log, _ = await made(server)
         await server.promote()

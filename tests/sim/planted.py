@@ -221,7 +221,7 @@ THREE: Final[dict[str, Sequence[Hole]]] = {
             "        if result",
         )
     ],
-    "an old primary is not left": [Hole(_broadcast, "        if old:\n", "        if False:\n")],
+    "an old primary is not noticed": [Hole(_repair, "fences.by_partition[p].term < recorded[p]]", "False]")],
     "a lost stream begins anew": [
         Hole(
             _server,

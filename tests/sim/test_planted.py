@@ -37,7 +37,7 @@ FOUND_BY: Final[dict[str, tuple[int, ...]]] = {
     "refusals are not decided again": (26,),
     "a node serves before others know": (89,),
     "what is unknown is not sent again": (191,),
-    "an old primary is not left": (176,),
+    "an old primary is not noticed": (176,),
     "a lost stream begins anew": (20,),
     "a node goes with what it alone has": (50,),
     "a folder that was rolled back is believed": (15,),
