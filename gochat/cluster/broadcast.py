@@ -107,11 +107,12 @@ class Broadcast:
         refused: Callable[[bytes, StoreError], None] = lambda data, error: None,
         nap_s: Callable[[], float] = lambda: 0.0,
         counts: LogCounts | None = None,
+        coming: Callable[[int, Sequence[Element]], Collection[str]] = lambda _, __: (),
     ) -> None:
         """`need`: how many nodes must answer before a partition is repaired. `recorded` is told of each partition's
         elements, in order, once they are recorded; `refused` of each entry that was sent and that the log does not
         take. `nap_s` is asked after each reading for how long the next one may be put off; `hurry` cuts that short.
-        None of them waits or raises. `counting`: see Repair."""
+        None of them waits or raises. `counting`, `coming`: see Repair."""
         self._log = shared
         self._ring = ring
         self._partitions = tuple(partitions)
@@ -119,7 +120,7 @@ class Broadcast:
         self._refused = refused
         self._nap_s = nap_s
         self._counts = counts or LogCounts()
-        self._repair = Repair(shared, ring, instance, need, self._take, self._pause, counting, self._counts)
+        self._repair = Repair(shared, ring, instance, need, self._take, self._pause, counting, self._counts, coming)
         self._terms: dict[int, int] = {}
         """The terms of the partitions that are in order, as far as this node knows."""
         self._repairing: frozenset[int] = frozenset()

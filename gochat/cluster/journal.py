@@ -27,7 +27,7 @@ from gochat.cluster.membership import Membership
 from gochat.cluster.nodes import Nodes
 from gochat.cluster.noting import Noting
 from gochat.cluster.own import DEADLINE_S, Own, OwnEntries
-from gochat.cluster.ports import PARTITIONS
+from gochat.cluster.ports import PARTITIONS, Element
 from gochat.cluster.registry import NodeRegistry
 from gochat.cluster.serving import Serving
 from gochat.cluster.shared import ServerWatch, Shared
@@ -83,6 +83,7 @@ class ClusterJournal:
             lambda data, error: self._own.refuse(data, error),
             lambda: self._teller.nap_s(),
             self.counts,
+            self._coming,
         )
         self._inbox.hurry = self._broadcast.hurry
         self._barriers = Barriers(shared.log, self._inbox, self.counts)
@@ -412,6 +413,10 @@ class ClusterJournal:
     async def wait_present(self) -> None:
         """Return once the node has caught up and counts."""
         await self.serving.begun.wait()
+
+    def _coming(self, partition: int, elements: Sequence[Element]) -> Collection[str]:
+        """See Repair."""
+        return self._nodes.coming(self._codec, partition, elements)
 
     async def forget(self, instance: str, *, lacking: bool = False) -> bool:
         """Put a node out of the cluster for good: partitions are repaired without its answer from then on. With

@@ -119,11 +119,16 @@ class MemoryLog(_Client):
         await self._call(lambda primary: primary.withdraw(partition, server, instance))
 
     async def seal(
-        self, partition: int, server: str, need: int, counting: Collection[str] | None = None
+        self,
+        partition: int,
+        server: str,
+        need: int,
+        counting: Collection[str] | None = None,
+        end: Position | None = None,
     ) -> Fence | Unsealed:
         salt = self._server.salt(TERM_STEP)
         life_ms = self._offer_life_ms
-        return await self._call(lambda primary: primary.seal(partition, server, need, counting, life_ms, salt))
+        return await self._call(lambda primary: primary.seal(partition, server, need, counting, end, life_ms, salt))
 
     async def end_term(self, partition: int, fence: Fence) -> bool:
         return await self._call(lambda primary: primary.end_term(partition, fence))

@@ -187,7 +187,14 @@ class Primary:
         self.offers.get((partition, server), {}).pop(instance, None)
 
     def seal(
-        self, partition: int, server: str, need: int, counting: Collection[str] | None, life_ms: int, salt: int
+        self,
+        partition: int,
+        server: str,
+        need: int,
+        counting: Collection[str] | None,
+        seen: Position | None,
+        life_ms: int,
+        salt: int,
     ) -> Fence | Unsealed:
         self._need_memory()
         if server != self.server:
@@ -197,6 +204,8 @@ class Primary:
             return sealed
         offers = self.offers.get((partition, server), {})
         now_ms, end = self.now_ms(), self.end(partition)
+        if seen is not None and seen != end:
+            return "moved"
         highest = max((offered for _, offered, _ in offers.values()), default=0)
         counted = [
             at_ms

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
-from gochat.cluster.entry import Entry
+from gochat.cluster.entry import Entry, EntryCodec, Forged, TooNew, Unfit
 from gochat.cluster.inbox import Inbox
+from gochat.cluster.ports import Element
+from gochat.replication import NodeIs
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,23 @@ class Nodes:
         None: those of all, before any node is here."""
         here = frozenset(self._inbox.partitions[partition].here) - self._disregarded
         return here or None
+
+    def coming(self, codec: EntryCodec, partition: int, elements: Sequence[Element]) -> frozenset[str]:
+        """Nodes that count for the partition by these entries, which this node has not recorded. One that counts no
+        more by a later one of them is among them: it is better waited for."""
+        here: set[str] = set()
+        for element in elements:
+            try:
+                entry = codec.decode(element.data, partition) if element.data else None
+            except (Forged, TooNew, Unfit):
+                continue  # Nobody counts by it.
+            for each in entry.side_records if entry is not None else ():
+                if isinstance(each, NodeIs) and each.state == "here" and not self._is_out(partition, each.instance):
+                    here.add(each.instance)
+        return frozenset(here)
+
+    def _is_out(self, partition: int, instance: str) -> bool:
+        return instance in self._disregarded or self._inbox.partitions[partition].nodes.get(instance) == "forgotten"
 
     @property
     def members(self) -> list[str]:

@@ -93,9 +93,9 @@ the partition's entries are gone; so is its fence now. "unknown": see the module
 PutBack: TypeAlias = Literal["done", "sealed", "other", "not_next"]
 """The outcome of putting entries back. "sealed": the partition has been repaired meanwhile. "other": the server is not
 the one that was meant. "not_next": they do not follow the last entry there."""
-Unsealed: TypeAlias = Literal["other", "wait", "short"]
+Unsealed: TypeAlias = Literal["other", "wait", "short", "moved"]
 """Why a partition was not sealed. "wait": too few nodes have answered. "short": one of the answers is longer than the
-log, or the log has a term of the ballot already."""
+log, or the log has a term of the ballot already. "moved": the log's end is not the one that was meant."""
 
 
 class Log(Protocol):
@@ -160,11 +160,17 @@ class Log(Protocol):
         """Take an answer back. Once this has returned it does not count."""
 
     async def seal(
-        self, partition: int, server: str, need: int, counting: Collection[str] | None = None
+        self,
+        partition: int,
+        server: str,
+        need: int,
+        counting: Collection[str] | None = None,
+        end: Position | None = None,
     ) -> Fence | Unsealed:
         """End a repair: begin the term of the ballot with its marker, and set the fence, if `need` of the answers
         count, and nothing that was ever offered is missing. Answers of the instances in `counting` count, with None
-        those of all. A partition that is sealed on this server already keeps its fence, which is returned."""
+        those of all. `end`: where the log ended when the caller saw who counts; None: wherever it does. A partition
+        that is sealed on this server already keeps its fence, which is returned."""
 
     async def end_term(self, partition: int, fence: Fence) -> bool:
         """Take the fence away: nothing more is appended before the partition is repaired, which every node notices.

@@ -202,14 +202,19 @@ class RedisLog:
         await self._other.call(lambda link: link.call("HDEL", key, instance))
 
     async def seal(
-        self, partition: int, server: str, need: int, counting: Collection[str] | None = None
+        self,
+        partition: int,
+        server: str,
+        need: int,
+        counting: Collection[str] | None = None,
+        end: Position | None = None,
     ) -> Fence | Unsealed:
         keys = [*self._keys(partition), self._offers(partition, server)]
         salt = secrets.randbelow(TERM_STEP)
         some = int(counting is not None)
-        command = run(
-            scripts.SEAL, keys, server, need, self._offer_life_ms, TERM_STEP, salt, some, *sorted(counting or ())
-        )
+        last = "" if end is None else _id(end)
+        those = sorted(counting or ())
+        command = run(scripts.SEAL, keys, server, need, self._offer_life_ms, TERM_STEP, salt, last, some, *those)
 
         def seal(link: Link) -> Fence | Unsealed:
             reply = link.call(*command)

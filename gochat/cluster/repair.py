@@ -51,6 +51,8 @@ GAP_S: Final = 2.0
 #: and one that lives on tells nobody that it is no longer named. Longer than a Sentinel takes to have an old primary
 #: follow the new one, which breaks the connections anyway.
 RENEW_S: Final = 3.0
+#: The pause doubles up to so long: where a name leads now to one server and now to another, each change costs a ballot.
+MOST_RENEW_S: Final = 15.0
 #: No server's id.
 NOBODY: Final = "nobody"
 _ANEW: Final = (
@@ -107,8 +109,11 @@ class _Ready(NamedTuple):
 
     server: str
     end: Position
+    seen: Position
+    """Up to where this node has looked who counts: to the server's end, or it may not seal."""
     need: int
     """How many nodes must."""
+    counting: Collection[str] | None
 
 
 class _Gap(NamedTuple):
@@ -173,11 +178,13 @@ class Repair:
         pause: Callable[[frozenset[int]], Awaitable[None]],
         counting: Callable[[int], Collection[str] | None] = lambda _: None,
         counts: LogCounts | None = None,
+        coming: Callable[[int, Sequence[Element]], Collection[str]] = lambda _, __: (),
     ) -> None:
         """`need`: how many nodes must answer for a partition, this one included; 0 where this one may not. `take`:
         records elements that follow the ring's end, and hands them on. `pause`: from when it returns nobody else
         records anything of these partitions, nor appends to them, until it is called with others. `counting`: the
-        nodes whose answers count for a partition; None: those of all."""
+        nodes whose answers count for a partition; None: those of all. `coming`: the nodes that count from some of these
+        entries on, which are not recorded here."""
         self._log = shared
         self._ring = ring
         self._instance = instance
@@ -186,6 +193,7 @@ class Repair:
         self._pause = pause
         self._counting = counting
         self._counts = counts or LogCounts()
+        self._coming = coming
         self._gaps: dict[int, _Gap] = {}
         """By partition, where this node can't put back because it keeps too little."""
         self._unreadable: dict[int, str] = {}
@@ -217,7 +225,7 @@ class Repair:
         Each round looks at all of them: nodes that worked at one each, and waited for the others' answers, would wait
         for ever where two have broken. Raises Forked; and ServerAway, when the same is to be asked again: any server
         may answer then."""
-        self.is_running, moved_at = True, trio.current_time()
+        self.is_running, moved_at, renew_s = True, trio.current_time(), RENEW_S
         try:
             while True:
                 # Before the server is asked: meanwhile another node may seal a partition, and this one read it.
@@ -235,8 +243,9 @@ class Repair:
                     moved_at = trio.current_time()
                     continue
                 await trio.sleep(LOOK_S)
-                if trio.current_time() - moved_at > RENEW_S:
+                if trio.current_time() - moved_at > renew_s:
                     moved_at, self._kept_to = trio.current_time(), {}
+                    renew_s = min(2 * renew_s, MOST_RENEW_S)
                     await leave(self._log, todo)
         finally:
             self._gaps, self.problem, self.is_running = {}, None, False
@@ -331,16 +340,17 @@ class Repair:
             news = elements[: leading(own, elements)]
             if not news and (reason := await reason_to_stop(self._log, partition, own)) is not None:
                 raise reason
-            if news and partition in self.bound() and not is_in_order(fences, partition):
-                # It may have answered another server, which does not have them. It reads them once they are sealed.
-                return await self._answer(server, partition, own)
+            if news and not is_in_order(fences, partition) and (partition in self.bound() or not self._need(partition)):
+                # It may have answered another server, which does not have them; or it does not count, and they may be
+                # nobody's. It reads them once they are sealed.
+                return await self._answer_below(server, partition, own, news, there)
             if news:
                 await self._take(partition, news)
             return bool(news)
         if there != own:
             reason = await reason_to_stop(self._log, partition, own)
             raise reason or Forked(partition, f"the log has {there}, and this node {own}")
-        return await self._answer(server, partition, own)
+        return await self._answer(server, partition, own, own)
 
     async def _put_back(self, server: str, partition: int, there: Position | None) -> bool:
         history = await self._ring.after(partition, there, MOST_ENTRIES)
@@ -388,21 +398,42 @@ class Repair:
             log.error("%s", problem, extra={"partitions": partitions})
         self.problem = problem
 
-    async def _answer(self, server: str, partition: int, end: Position) -> bool:
-        """All that this node has stands there: be ready to answer."""
-        need = self._need(partition)
+    async def _answer(
+        self, server: str, partition: int, end: Position, seen: Position, coming: Collection[str] = ()
+    ) -> bool:
+        """All that this node has stands there: be ready to answer. `coming`: nodes that count by what comes up to
+        `seen`: they may have what no other has."""
+        need, counting = self._need(partition), self._counting(partition)
         if need:
-            self._ready[partition] = _Ready(server, end, need)
+            more = frozenset(coming) - frozenset(counting or ())
+            if more:
+                need, counting = (len(more) if counting is None else need + len(more)), more.union(counting or ())
+            self._ready[partition] = _Ready(server, end, seen, need, counting)
         return False
+
+    async def _answer_below(
+        self, server: str, partition: int, own: Position, news: Sequence[Element], there: Position
+    ) -> bool:
+        """As `_answer`, where the server goes on to `there` by news that this node must not record before it is
+        sealed. All of them are looked at: nodes may count by them."""
+        coming, seen = set(self._coming(partition, news)), news[-1].position
+        while seen < there:
+            found = (await self._log.read({partition: seen}, MOST_ENTRIES, wait=False)).get(partition, [])
+            news = found[: leading(seen, found)]
+            if not news:
+                break
+            coming.update(self._coming(partition, news))
+            seen = news[-1].position
+        return await self._answer(server, partition, own, seen, coming)
 
     async def _give(self, partition: int, answer: Answer) -> bool:
         """Give an answer that is kept. Whether anything moved."""
-        server, end, need = self._ready[partition]
+        server, end, seen, need, counting = self._ready[partition]
         highest = await self._log.offer(partition, server, self._instance, end, answer.ballot)
         if highest != answer.ballot:
             self._highest[partition] = highest
             return answer.ballot < highest <= self._latest(partition) - LEAP // 2
-        sealed = await self._log.seal(partition, server, need, self._counting(partition))
+        sealed = await self._log.seal(partition, server, need, counting, seen)
         if not isinstance(sealed, Fence):
             return False
         log.info("partition %d is in order again, in term %d", partition, sealed.term)

@@ -114,9 +114,9 @@ return highest
 """,
 )
 
-#: KEYS stream, fence, offers. ARGV server, need, milliseconds that an offer counts, TERM_STEP, salt, whether the offers
-#: of some nodes alone count, their instances. An offer of the future does not count: the clock was put back. Neither
-#: does one in a ballot below the highest, nor one that no node can have written.
+#: KEYS stream, fence, offers. ARGV server, need, milliseconds that an offer counts, TERM_STEP, salt, the last id or '',
+#: whether the offers of some nodes alone count, their instances. An offer of the future does not count: the clock was
+#: put back. Neither does one in a ballot below the highest, nor one that no node can have written.
 SEAL: Final = _script(
     _SERVER,
     _NOW,
@@ -130,9 +130,10 @@ if server ~= ARGV[1] then return 'other' end
     """
 if sealed then return fence end
 local id, term, n = last_of(KEYS[1])
+if ARGV[6] ~= '' and id ~= ARGV[6] then return 'moved' end
 local offers = redis.call('HGETALL', KEYS[3])
 local counting = {}
-for i = 7, #ARGV do counting[ARGV[i]] = true end
+for i = 8, #ARGV do counting[ARGV[i]] = true end
 local step = tonumber(ARGV[4])
 local reached = math.floor(term / step)
 local ballot, count, short = 0, 0, not id
@@ -141,7 +142,7 @@ for i = 1, #offers, 2 do
   if at_ms then
     offered_term, offered_n, offered = tonumber(offered_term), tonumber(offered_n), tonumber(offered)
     if offered > ballot then ballot, count = offered, 0 end
-    local counts = offered == ballot and (ARGV[6] == '0' or counting[offers[i]])
+    local counts = offered == ballot and (ARGV[7] == '0' or counting[offers[i]])
     if counts and math.abs(now_ms - tonumber(at_ms)) < tonumber(ARGV[3]) then count = count + 1 end
     if offered_term > term or (offered_term == term and offered_n > n) then short = true end
   end

@@ -109,9 +109,14 @@ class SplitLog:
         await self._of(partition).withdraw(partition, server, instance)
 
     async def seal(
-        self, partition: int, server: str, need: int, counting: Collection[str] | None = None
+        self,
+        partition: int,
+        server: str,
+        need: int,
+        counting: Collection[str] | None = None,
+        end: Position | None = None,
     ) -> Fence | Unsealed:
-        return await self._of(partition).seal(partition, server, need, counting)
+        return await self._of(partition).seal(partition, server, need, counting, end)
 
     async def drop(self, partition: int, server: str, end: Position) -> bool:
         return await self._of(partition).drop(partition, server, end)

@@ -13,7 +13,7 @@ from gochat.cluster import faults
 from gochat.cluster.broadcast import Broadcast
 from gochat.cluster.memory import MemoryLog
 from gochat.cluster.memory_server import MemoryServer, Primary
-from gochat.cluster.ports import Batch
+from gochat.cluster.ports import START, Batch, Element
 from tests.cluster.three import NODES, MemoryRing
 from tests.waiting import until
 
@@ -85,3 +85,55 @@ async def test_a_node_that_alone_meets_an_old_primary_takes_nothing_there(autoju
         server.strike(faults.Flipped())
         await _recorded(rings, b"y")
         assert rings[0].kept == rings[1].kept
+
+
+@pytest.mark.parametrize("knows", [True, False])
+async def test_a_node_that_knows_less_of_who_counts_seals_nothing_for_the_others(
+    autojump_clock: MockClock, knows: bool
+) -> None:
+    """North was away when west came to count, and answers before it has heard of that; what west alone has recorded
+    must not be lost."""
+    server, rings = MemoryServer(), [MemoryRing() for _ in NODES]
+    log = MemoryLog(server, "maker")
+    fence = await log.create(0)
+    assert fence is not None
+    await log.append([Batch(0, fence.term, [b"west is here", b"x", b"west alone has it"])])
+    whole = (await log.read({0: START}, 9))[0]
+    for ring, count in zip(rings, (1, 3, 4), strict=True):
+        ring.kept[0] = whole[:count]
+
+    def counting(ring: MemoryRing) -> frozenset[str]:
+        return frozenset(NODES if any(each.data == b"west is here" for each in ring.kept[0]) else NODES[:2])
+
+    def coming(_: int, elements: Sequence[Element]) -> frozenset[str]:
+        found = any(each.data == b"west is here" for each in elements)
+        return frozenset({"west"} if found and knows else ())
+
+    def node(name: str, ring: MemoryRing) -> Broadcast:
+        return Broadcast(
+            MemoryLog(server, name),
+            ring,
+            name,
+            [0],
+            lambda _: len(counting(ring)),
+            lambda *_: None,
+            lambda _: counting(ring),
+            coming=coming,
+        )
+
+    north, south, west = (node(name, ring) for name, ring in zip(NODES, rings, strict=True))
+    server.strike(faults.EverythingLost())
+    with trio.fail_after(HEALING_S):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(north.run)
+            await until(lambda: rings[0].answers, pause_s=0.01)
+            nursery.start_soon(south.run)
+            await trio.sleep(5)
+            is_sealed = bool((await log.fences([0])).by_partition)
+            assert is_sealed is not knows
+            if knows:
+                nursery.start_soon(west.run)
+                await until(
+                    lambda: all(ring.kept[0][:4] == whole and len(ring.kept[0]) > 4 for ring in rings), pause_s=0.1
+                )
+            nursery.cancel_scope.cancel()

@@ -161,7 +161,7 @@ THREE: Final[dict[str, Sequence[Hole]]] = {
     "the record is not renumbered": [
         Hole(gochat.domain.draft, "        draft.head, draft.ts = head, ts\n", "        draft.ts = ts\n")
     ],
-    "one answer is enough": [Hole(_repair, "need = self._need(partition)", "need = 1")],
+    "one answer is enough": [Hole(_repair, "need, counting = self._need(partition),", "need, counting = 1,")],
     "nothing is put back": [
         Hole(
             _repair,
