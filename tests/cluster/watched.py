@@ -120,6 +120,9 @@ class Watched(Pair):
         (place,) = (place for place, each in enumerate(self.servers) if b"role:slave" in told(each, "replication"))
         return place
 
+    def _follows(self, place: int) -> bool:
+        return b"role:slave" in told(self.servers[place], "replication")
+
     def _begins_failover(self) -> bool:
         """Whether the Sentinel does so when it is asked: it wants to have heard of the replica lately."""
         try:
@@ -175,7 +178,8 @@ class Watched(Pair):
             self.servers[old].start("--replicaof", HOST, str(self.ports[new]))
         else:
             # Or it finds the new one silent for a moment, and takes the old one back.
-            new = 1 - self._replica()
+            until(lambda: any(self._is_promoted(place) and self._follows(1 - place) for place in (old, new)))
             done_at = time.monotonic()
+            new = 1 - self._replica()
         self._settle(new)
         return done_at
