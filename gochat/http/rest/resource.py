@@ -145,7 +145,7 @@ class Resource:
             if not _is_an_operators(means, identity):
                 raise
         except StoreError:
-            pass
+            pass  # The log is away: the answer says that it may lack something.
         else:
             return True
         if self._context.journal.behind is not None:
