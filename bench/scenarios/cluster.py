@@ -85,7 +85,7 @@ def _alone(stage: Stage, options: Options, turn: int) -> _Alone:
         server.run() as running,
         _pairs_rig(stage, server, running, running, options, f"dm, one node, turn {turn}") as rig,
     ):
-        for rate, stretch in lateness.drive(rig, options.length, options.calm):
+        for rate, stretch in lateness.drive(rig, [running.pid], options.length, options.calm):
             alone.calm[rate] = stretch.outcome.book
             alone.measures.extend(lateness.measures(rate, stretch, "one node", turn))
         for window in options.windows:
@@ -121,7 +121,7 @@ def _across(
     plans: list[tuple[str, Length]] = [(f"W={each}", options.length._replace(window=each)) for each in options.windows]
     plans.append((f"{options.rate:g}/s", options.length._replace(rate=options.rate)))
     with _pairs_rig(stage, cluster, asker, listener, options, f"dm, across nodes, turn {turn}") as rig:
-        for rate, stretch in lateness.drive(rig, options.length, options.calm):
+        for rate, stretch in lateness.drive(rig, _pids(nodes).values(), options.length, options.calm):
             yield from lateness.measures(rate, stretch, f"{NODES} nodes", turn, alone.calm)
         for how, length in plans:
             rig.drives.drive(length.warm_up())

@@ -1,13 +1,16 @@
 """How much later a message's ack and its delivery come in a cluster than on one node, while nothing queues.
 
 In a closed loop the pairs fill the core, and most of what a message waits for is the others. Here few messages a second
-come at random times, the same ones to both.
+come at random times, the same ones to both. Each server may use all cores of the machine, the load's too, which needs
+a twentieth of its own: nodes are machines, and three of them with their Redis on one core, all woken up by the same
+message, would wait for each other's turn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from bench.affinity import on_all_cores
 from bench.load.book import Book
 from bench.load.outcome import Length
 from bench.results import Bound, Measure
@@ -23,10 +26,14 @@ Books = Mapping[float, Book]
 """The latencies on one node, by messages a second."""
 
 
-def drive(rig: Rig, length: Length, rates: Sequence[float]) -> Iterator[tuple[float, Stretch]]:
-    """A stretch at each of the rates."""
+def drive(
+    rig: Rig, servers: Collection[int], length: Length, rates: Sequence[float]
+) -> Iterator[tuple[float, Stretch]]:
+    """A stretch at each of the rates, with the processes `servers`."""
     for rate in rates:
-        yield rate, rig.measure(length._replace(rate=rate, shape="poisson"))
+        with on_all_cores(servers):
+            stretch = rig.measure(length._replace(rate=rate, shape="poisson"))
+        yield rate, stretch
 
 
 def measures(rate: float, stretch: Stretch, target: str, turn: int, alone: Books | None = None) -> Iterator[Measure]:
