@@ -68,8 +68,10 @@ class Inbox:
         self._store = store
         self._certifier = certifier
         self.tell: Tell = lambda partition, applied, commit: None
+        self.told_all: Callable[[int], None] = lambda partition: None
+        """Called when all that was recorded of the partition is told."""
         self.stopped: Stopped = lambda problem: None
-        """Both are to be set before anything is recorded, and neither wait nor raise."""
+        """These are to be set before anything is recorded, and neither wait nor raise."""
         self.partitions = [
             Partition(Position(*followed.ends.get(p, START)), followed.hashes.get(p, b""), followed.nodes.get(p, {}))
             for p in range(PARTITIONS)
@@ -159,6 +161,7 @@ class Inbox:
                 self.tell(partition, applied, commit)
             except Exception:
                 log.exception("entry %d of partition %d could not be handed on", of.told, partition)
+        self.told_all(partition)
         self._recording.discard(partition)
         if self.awaited:
             self._progress.set()

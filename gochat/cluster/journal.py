@@ -103,7 +103,8 @@ class ClusterJournal:
         self._teller = Teller(
             who, followed.epoch, self._inbox, self._nodes, self._own, self._registry, self.serving, self.counts
         )
-        self._inbox.tell, self._inbox.stopped = self._teller.tell, self._teller.stop_at
+        self._inbox.tell, self._inbox.told_all = self._teller.tell, self._teller.end_telling
+        self._inbox.stopped = self._teller.stop_at
 
     @property
     def epoch(self) -> str:

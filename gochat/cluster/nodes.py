@@ -23,6 +23,8 @@ class Nodes:
         self._differing: set[str] = set()
         self._agreeing: set[str] = set()
         """Nodes whose history was this one's where they were last compared; they may differ in another partition."""
+        self._latest: dict[str, tuple[int, bytes]] = {}
+        """By node, the latest place and hash that it told, in the partition that is being told."""
 
     def need(self, partition: int) -> int:
         """How many nodes must answer before a partition is repaired: with one copy all that are here, since any of
@@ -74,17 +76,24 @@ class Nodes:
         """Whether this node was put out of the cluster."""
         return any(of.nodes.get(self._instance) == "forgotten" for of in self._inbox.partitions)
 
-    def compare(self, entry: Entry, partition: int) -> None:
-        """Look whether the node that decided the entry had the same history as this one."""
-        n, theirs = entry.check
-        ours = self._inbox.partitions[partition].hashes.get(n)
-        if ours is None:
-            return
-        if ours == theirs:
-            self._agreeing.add(entry.instance)
-        elif entry.instance not in self._differing:
-            self._differing.add(entry.instance)
-            log.error("node %s has another history of partition %d than this node", entry.instance, partition)
+    def note(self, entry: Entry) -> None:
+        """The node that decided the entry says in it which history it had. The last of a reading is compared: a hash is
+        one of all that came before its place, so that those before it would tell no more."""
+        self._latest[entry.instance] = entry.check
+
+    def compare(self, partition: int) -> None:
+        """Look whether the nodes of which something was noted had the same history as this one."""
+        hashes = self._inbox.partitions[partition].hashes
+        for instance, (n, theirs) in self._latest.items():
+            ours = hashes.get(n)
+            if ours is None:
+                continue
+            if ours == theirs:
+                self._agreeing.add(instance)
+            elif instance not in self._differing:
+                self._differing.add(instance)
+                log.error("node %s has another history of partition %d than this node", instance, partition)
+        self._latest.clear()
 
     @property
     def differing(self) -> int:

@@ -34,7 +34,7 @@ COMPLAIN_AGAIN_S: Final = 60.0
 
 
 class Teller:
-    """`tell` and `stop_at` are the inbox's."""
+    """`tell`, `end_telling` and `stop_at` are the inbox's."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Teller:
         self.verdicts[_VERDICTS[type(verdict)]] += 1
         if entry is None:
             return
-        own = self._own_of(entry, partition)
+        own = self._own_of(entry)
         if not isinstance(verdict, Valid):
             if own is not None:
                 own.tell(verdict if isinstance(verdict, DuplicateKeys) else Overtaken())
@@ -123,13 +123,17 @@ class Teller:
                 self.verdicts[_FORGED],
             )
 
-    def _own_of(self, entry: Entry, partition: int) -> Own | None:
-        """The batch that waits for the entry, where that is this boot's. Another node's history is compared with this
-        one's."""
+    def end_telling(self, partition: int) -> None:
+        """All of the partition that was recorded is told: compare what the other nodes said there of their histories
+        with this one's."""
+        self._nodes.compare(partition)
+        if self._nodes.is_wrong and self._serving.diverged is None:
+            self._diverge()
+
+    def _own_of(self, entry: Entry) -> Own | None:
+        """The batch that waits for the entry, where that is this boot's."""
         if entry.boot != self._who.boot or entry.instance != self._who.instance:
-            self._nodes.compare(entry, partition)
-            if self._nodes.is_wrong and self._serving.diverged is None:
-                self._diverge()
+            self._nodes.note(entry)
             return None
         self._naps.concern()
         own = self._own.take(entry.counter)
