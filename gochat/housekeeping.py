@@ -17,6 +17,7 @@ from gochat.actors.user import UserActor
 from gochat.config.chat_sections import Retention as RetentionSettings
 from gochat.domain import commands
 from gochat.errors import Full, StoreError
+from gochat.looking import next_look
 from gochat.store.write.retention import FIRST, REST_S, Retention, cutoffs
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ async def drop_idle(live: Live, rooms: Registry[RoomActor], users: Registry[User
     """Drop actors without a turn for `idle_s`, for ever. A room that somebody's reading of the log depends on stays in
     memory."""
     while True:
-        await trio.sleep(SWEEP_S)
+        await trio.sleep_until(next_look(trio.current_time(), SWEEP_S))
         before = min(trio.current_time() - idle_s, live.oldest_reading())
         rooms.passivate_idle(before)
         users.passivate_idle(before)

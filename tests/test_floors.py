@@ -16,7 +16,7 @@ PACKAGE = ROOT / "gochat"
 
 #: From the ground up. Rooms on one floor do not see each other.
 FLOORS = (
-    ("durable", "errors", "launch", "log", "metrics", "release", "wall_clock", ""),
+    ("durable", "errors", "launch", "log", "looking", "metrics", "release", "wall_clock", ""),
     ("config",),
     ("settings",),
     ("domain",),

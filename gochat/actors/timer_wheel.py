@@ -8,6 +8,8 @@ from typing import Protocol
 
 import trio
 
+from gochat.looking import next_look
+
 log = logging.getLogger(__name__)
 
 #: A slot of the wheel; how late an entry may be asked.
@@ -34,7 +36,7 @@ class TimerWheel:
 
     async def run(self) -> None:
         while True:
-            await trio.sleep_until((math.floor(trio.current_time() / SLOT_S) + 1) * SLOT_S)
+            await trio.sleep_until(next_look(trio.current_time(), SLOT_S))
             self.turn(trio.current_time())
 
     def turn(self, now: float) -> None:

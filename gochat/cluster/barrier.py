@@ -95,9 +95,7 @@ class Barriers:
         its tail, or that is another server's, has another fence before or after, or ends in another term."""
         # Before the server is asked: what is recorded here later may stand behind the ends.
         own = {partition: self._inbox.end(partition) for partition in partitions}
-        before = await self._log.fences(partitions)
-        ends = await self._log.ends(partitions)
-        after = await self._log.fences(partitions)
+        before, ends, after = await self._log.fenced_ends(partitions)
         if before != after:
             return None
         for partition in partitions:

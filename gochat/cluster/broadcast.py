@@ -346,7 +346,7 @@ class Broadcast:
                 # sent again, or a later entry could overtake one that was lost.
                 self._pending[partition].sent = 0
                 self._terms[partition] = term
-        self._to_send.set()
+                self._to_send.set()
 
     async def _pause(self, broken: frozenset[int]) -> None:
         """Neither read nor append these partitions; others go on."""

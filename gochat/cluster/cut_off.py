@@ -18,6 +18,7 @@ from gochat.cluster.registry import NodeRegistry
 from gochat.cluster.serving import Serving
 from gochat.cluster.shared import Query
 from gochat.errors import GochatError
+from gochat.looking import next_look
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class CutOff:
         """Look, for ever."""
         sent_away = False
         while True:
-            await trio.sleep(LOOK_S)
+            await trio.sleep_until(next_look(trio.current_time(), LOOK_S))
             if not self._serving.is_cut_off:
                 sent_away = False
             elif not sent_away and await self._another_serves():

@@ -106,6 +106,9 @@ class MemoryLog(_Client):
     async def fences(self, partitions: Collection[int]) -> Fences:
         return await self._call(lambda primary: primary.fences(partitions))
 
+    async def fenced_ends(self, partitions: Collection[int]) -> tuple[Fences, dict[int, Position], Fences]:
+        return await self.fences(partitions), await self.ends(partitions), await self.fences(partitions)
+
     async def put_back(
         self, partition: int, server: str, previous: Position | None, elements: Sequence[Element]
     ) -> PutBack:

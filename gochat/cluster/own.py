@@ -19,8 +19,6 @@ log = logging.getLogger(__name__)
 
 #: How long the sender of a batch waits for it to come back.
 DEADLINE_S: Final = 5.0
-#: How often it is looked for batches that are late.
-LOOK_S: Final = 0.25
 
 
 class Own(msgspec.Struct, eq=False):
@@ -88,7 +86,9 @@ class OwnEntries:
         """Tell senders of what is late, for ever. A batch that was never sent is taken back; any other may still be
         recorded, and is then told as one of another node's."""
         while True:
-            await trio.sleep(LOOK_S)
+            # Until the first of those that wait now: whatever comes meanwhile is late after it.
+            first = next(iter(self._waiting.values()), None)
+            await trio.sleep_until(trio.current_time() + DEADLINE_S if first is None else first.deadline)
             now = trio.current_time()
             late = []
             for counter, own in self._waiting.items():

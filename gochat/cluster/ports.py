@@ -141,6 +141,9 @@ class Log(Protocol):
     async def fences(self, partitions: Collection[int]) -> Fences:
         """The fences as they are now."""
 
+    async def fenced_ends(self, partitions: Collection[int]) -> tuple[Fences, dict[int, Position], Fences]:
+        """The fences, then the ends, then the fences again, each as of a moment of its own."""
+
     async def put_back(
         self, partition: int, server: str, previous: Position | None, elements: Sequence[Element]
     ) -> PutBack:

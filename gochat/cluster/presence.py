@@ -16,6 +16,7 @@ import trio
 
 from gochat.cluster.news import MOST_CHANGES, EndRow, SessionRow
 from gochat.cluster.roster import SILENCE_S, OtherSession, Roster
+from gochat.looking import next_look
 
 #: How often it is looked whether nodes are gone.
 LOOK_S: Final = 0.5
@@ -183,7 +184,7 @@ class ClusterPresence:
         """Drop the users of nodes that are gone, for ever, within half a second. Time in which this node stood still,
         as a process or a machine that was stopped, is no silence of the others: their news wait to be read."""
         while True:
-            due = trio.current_time() + LOOK_S
+            due = next_look(trio.current_time(), LOOK_S)
             await trio.sleep_until(due)
             now = trio.current_time()
             if now - due > LOOK_S:

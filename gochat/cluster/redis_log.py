@@ -10,7 +10,8 @@ import logging
 import re
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import trio
 from redis.exceptions import ResponseError
@@ -39,6 +40,8 @@ from gochat.cluster.ports import (
 from gochat.cluster.read_size import ReadSize
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: How long a reading waits at the server for something to come.
 READ_WAIT_S: Final = 1.0
@@ -134,41 +137,53 @@ class RedisLog:
         return {self._partitions[stream]: elements for stream, elements in found.items()}
 
     async def ends(self, partitions: Collection[int]) -> dict[int, Position]:
-        return await self._ask_for_one(partitions, "XREVRANGE", "+", "-")
+        return await self._other.call(partial(self._ends, partitions))
 
     async def begins(self, partitions: Collection[int]) -> dict[int, Position]:
-        return await self._ask_for_one(partitions, "XRANGE", "-", "+")
+        return await self._other.call(lambda link: self._ask_for_one(link, partitions, "XRANGE", "-", "+"))
 
-    async def _ask_for_one(self, partitions: Collection[int], command: str, *bounds: str) -> dict[int, Position]:
+    def _ends(self, partitions: Collection[int], link: Link) -> dict[int, Position]:
+        return self._ask_for_one(link, partitions, "XREVRANGE", "+", "-")
+
+    def _ask_for_one(self, link: Link, partitions: Collection[int], command: str, *bounds: str) -> dict[int, Position]:
         commands: list[Command] = [(command, self._streams[p], *bounds, "COUNT", 1) for p in partitions]
-
-        def look(link: Link) -> dict[int, Position]:
-            _, replies = link.call_primary(commands)
-            return {p: _position(reply[0][0]) for p, reply in zip(partitions, replies, strict=True) if reply}
-
-        return await self._other.call(look)
+        _, replies = link.call_primary(commands)
+        return {p: _position(reply[0][0]) for p, reply in zip(partitions, replies, strict=True) if reply}
 
     async def fences(self, partitions: Collection[int]) -> Fences:
-        streams = [("EXISTS", self._streams[partition]) for partition in partitions]
-        fences = [("GET", self._key(partition, "fence")) for partition in partitions]
+        return await self._ask_for_fences(partitions, partial(self._fences, partitions))
 
-        def look(link: Link) -> Fences:
-            servers, replies = link.call_primary([*streams, *fences])
-            there, found = replies[: len(streams)], replies[len(streams) :]
-            told = {
-                partition: _fence(reply)
-                for partition, stream, (_, key), reply in zip(partitions, there, fences, found, strict=True)
-                if stream and reply is not None and self._is_fence(key, reply)
-            }
-            return Fences(dict(zip(partitions, servers, strict=False)), told)
+    async def fenced_ends(self, partitions: Collection[int]) -> tuple[Fences, dict[int, Position], Fences]:
+        # In one call of the thread: a hand-over costs more than the question, and whoever signs in or reads waits.
+        def look(link: Link) -> tuple[Fences, dict[int, Position], Fences]:
+            return self._fences(partitions, link), self._ends(partitions, link), self._fences(partitions, link)
 
+        return await self._ask_for_fences(partitions, look)
+
+    async def _ask_for_fences(self, partitions: Collection[int], ask: Callable[[Link], T]) -> T:
         try:
-            return await self._other.call(look)
+            return await self._other.call(ask)
         except Unreadable as error:
             unreadable = error
         # By a new connection: replies to other questions may be on their way by the old one.
+        fences = self._gets(partitions)
         _find_another_type(fences, await self._other.call(lambda link: link.try_all(fences)))
         raise unreadable
+
+    def _gets(self, partitions: Collection[int]) -> list[tuple[str, str]]:
+        return [("GET", self._key(partition, "fence")) for partition in partitions]
+
+    def _fences(self, partitions: Collection[int], link: Link) -> Fences:
+        streams = [("EXISTS", self._streams[partition]) for partition in partitions]
+        fences = self._gets(partitions)
+        servers, replies = link.call_primary([*streams, *fences])
+        there, found = replies[: len(streams)], replies[len(streams) :]
+        told = {
+            partition: _fence(reply)
+            for partition, stream, (_, key), reply in zip(partitions, there, fences, found, strict=True)
+            if stream and reply is not None and self._is_fence(key, reply)
+        }
+        return Fences(dict(zip(partitions, servers, strict=False)), told)
 
     def _is_fence(self, key: str, reply: bytes) -> bool:
         """Anything else is as good as none: the partition is repaired, and the seal replaces it."""

@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection
 
 import trio
 
+from gochat.looking import next_look
+
 #: How far the time last seen may be off after a crash.
 EVERY_S = 60
 
@@ -21,7 +23,7 @@ async def keep_seen(online: Collection[str], note: Note, now_ms: Callable[[], in
     while True:
         users = list(online)
         for second in range(EVERY_S):
-            await trio.sleep(1)
+            await trio.sleep_until(next_look(trio.current_time(), 1))
             for user in users[second::EVERY_S]:
                 if user in online:
                     note(user, now_ms())

@@ -61,6 +61,7 @@ class Spreader:
         self._total = total
         self._most = most
         self._limited: list[LimitedOutbox] = []
+        self._tightened = trio.Event()
         waiting.on_crowded = self.spread
         waiting.mark = total // CALM
 
@@ -79,10 +80,12 @@ class Spreader:
             for outbox in slow:
                 outbox.limit = limit
             self._limited = slow
+            self._tightened.set()
 
     async def run(self) -> None:
         """Raise limits again when there is space, for ever."""
         while True:
+            await self._tightened.wait()
             await trio.sleep(EVERY_S)
-            if self._limited:
-                self.spread()
+            self._tightened = trio.Event()
+            self.spread()

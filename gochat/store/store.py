@@ -13,6 +13,7 @@ import trio
 
 from gochat.domain.relationship import ContactPolicy
 from gochat.errors import StoreError
+from gochat.looking import next_look
 from gochat.metrics import Commits
 from gochat.ports.journal import Journal
 from gochat.ports.ticks import Runnable, TurnQueue
@@ -275,7 +276,7 @@ async def _end(workers: Sequence[Worker[Any] | Readers]) -> None:
 async def _keep_noted(note: Note, commits: Commits) -> None:
     """Have it noted beside the database how new that is."""
     while True:
-        await trio.sleep(NOTE_S)
+        await trio.sleep_until(next_look(trio.current_time(), NOTE_S))
         if commits.number != note.newest.commit:
             await trio.to_thread.run_sync(note.move, commits.number)
 

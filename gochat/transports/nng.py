@@ -15,6 +15,7 @@ import pynng
 import trio
 
 from gochat.errors import CantListen, GochatError
+from gochat.looking import next_look
 from gochat.transports.admission import Connections, Slot
 from gochat.transports.paired import MAX_REQUESTS, Pairs
 from gochat.transports.rep_context import RepContext
@@ -182,7 +183,7 @@ class NngServer:
 
     async def _sweep(self) -> None:
         while True:
-            await trio.sleep(SWEEP_S)
+            await trio.sleep_until(next_look(trio.current_time(), SWEEP_S))
             self._pairs.sweep()
 
     # ------------------------------------------------------------------------------------------ nng's connections

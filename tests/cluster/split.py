@@ -97,6 +97,9 @@ class SplitLog:
             by_partition |= fences.by_partition
         return Fences(servers, by_partition)
 
+    async def fenced_ends(self, partitions: Collection[int]) -> tuple[Fences, dict[int, Position], Fences]:
+        return await self.fences(partitions), await self.ends(partitions), await self.fences(partitions)
+
     async def put_back(
         self, partition: int, server: str, previous: Position | None, elements: Sequence[Element]
     ) -> PutBack:

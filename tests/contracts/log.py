@@ -101,6 +101,12 @@ class LogContract:
         assert fences.by_partition == {2: fence}
         assert await whole(log, 2) == [Element(Position(fence.term, 1), b"")]
 
+    async def test_the_ends_come_between_two_looks_at_the_fences(self, server: LogServer) -> None:
+        log, terms = await made(server)
+        await log.append([Batch(0, terms[0], [b"x"])])
+        fences = await log.fences([0, 1])
+        assert await log.fenced_ends([0, 1]) == (fences, {0: Position(terms[0], 2), 1: Position(terms[1], 1)}, fences)
+
     async def test_what_exists_is_not_created_again(self, server: LogServer) -> None:
         log, terms = await made(server)
         await log.append([Batch(0, terms[0], [b"x"])])
