@@ -8,7 +8,7 @@ their order. So an entry may stand in the log twice; its counter tells (certify.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
@@ -20,6 +20,7 @@ from gochat.cluster.ports import (
     MOST_ENTRIES,
     Batch,
     Element,
+    Fence,
     Log,
     ServerAway,
     Unreadable,
@@ -339,7 +340,11 @@ class Broadcast:
         for partition in list(self._suspects):
             await self._check_for_a_fork(partition)
             self._suspects.discard(partition)
-        for partition in self._partitions:
+        self._begin_terms(known, self._partitions)
+
+    def _begin_terms(self, known: Mapping[int, Fence], partitions: Iterable[int]) -> None:
+        """These partitions are in order, and this node may append to them."""
+        for partition in partitions:
             term = known[partition].term
             if self._terms.get(partition) != term:
                 # All that was on its way in an older term is in the log before this one, or never will be. All are
@@ -348,10 +353,12 @@ class Broadcast:
                 self._terms[partition] = term
                 self._to_send.set()
 
-    async def _pause(self, broken: frozenset[int]) -> None:
-        """Neither read nor append these partitions; others go on."""
+    async def _pause(self, broken: frozenset[int], known: Mapping[int, Fence]) -> None:
+        """Neither read nor append these partitions; others go on, those that are in order again among them: what is
+        recorded there may be what the rest waits for."""
         if broken:
             self._problem = f"partitions {', '.join(map(str, sorted(broken)))} are being repaired"
+            self._begin_terms(known, [p for p in self._partitions if p not in broken])
         if broken == self._repairing:
             return
         self._repairing = broken

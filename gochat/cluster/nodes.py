@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from gochat.cluster.entry import Entry, EntryCodec, Forged, TooNew, Unfit
 from gochat.cluster.inbox import Inbox
@@ -19,7 +19,8 @@ class Nodes:
     def __init__(self, inbox: Inbox, instance: str) -> None:
         self._inbox = inbox
         self._instance = instance
-        self._disregarded: set[str] = set()
+        self._disregarded: dict[str, frozenset[int]] = {}
+        """By instance, in which partitions."""
         self._differing: set[str] = set()
         self._agreeing: set[str] = set()
         """Nodes whose history was this one's where they were last compared; they may differ in another partition."""
@@ -38,8 +39,8 @@ class Nodes:
     def counting(self, partition: int) -> frozenset[str] | None:
         """The nodes whose answers count. One that is to be forgotten may still answer; its answer stands for no other.
         None: those of all, before any node is here."""
-        here = frozenset(self._inbox.partitions[partition].here) - self._disregarded
-        return here or None
+        here = self._inbox.partitions[partition].here
+        return frozenset(each for each in here if not self._is_disregarded(each, partition)) or None
 
     def coming(self, codec: EntryCodec, partition: int, elements: Sequence[Element]) -> frozenset[str]:
         """Nodes that count for the partition by these entries, which this node has not recorded. One that counts no
@@ -56,7 +57,11 @@ class Nodes:
         return frozenset(here)
 
     def _is_out(self, partition: int, instance: str) -> bool:
-        return instance in self._disregarded or self._inbox.partitions[partition].nodes.get(instance) == "forgotten"
+        is_forgotten = self._inbox.partitions[partition].nodes.get(instance) == "forgotten"
+        return is_forgotten or self._is_disregarded(instance, partition)
+
+    def _is_disregarded(self, instance: str, partition: int) -> bool:
+        return partition in self._disregarded.get(instance, ())
 
     @property
     def members(self) -> list[str]:
@@ -68,9 +73,9 @@ class Nodes:
         """The other nodes that a repair waits for."""
         return [node for node in self.members if node != self._instance and node not in self._disregarded]
 
-    def disregard(self, instance: str) -> None:
-        """Repair without this node."""
-        self._disregarded.add(instance)
+    def disregard(self, instance: str, partitions: Iterable[int]) -> None:
+        """Repair these partitions, and those named before, without this node."""
+        self._disregarded[instance] = self._disregarded.get(instance, frozenset()).union(partitions)
 
     def is_forgotten(self) -> bool:
         """Whether this node was put out of the cluster."""

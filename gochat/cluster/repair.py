@@ -175,16 +175,16 @@ class Repair:
         instance: str,
         need: Callable[[int], int],
         take: Callable[[int, Sequence[Element]], Awaitable[None]],
-        pause: Callable[[frozenset[int]], Awaitable[None]],
+        pause: Callable[[frozenset[int], Mapping[int, Fence]], Awaitable[None]],
         counting: Callable[[int], Collection[str] | None] = lambda _: None,
         counts: LogCounts | None = None,
         coming: Callable[[int, Sequence[Element]], Collection[str]] = lambda _, __: (),
     ) -> None:
         """`need`: how many nodes must answer for a partition, this one included; 0 where this one may not. `take`:
         records elements that follow the ring's end, and hands them on. `pause`: from when it returns nobody else
-        records anything of these partitions, nor appends to them, until it is called with others. `counting`: the
-        nodes whose answers count for a partition; None: those of all. `coming`: the nodes that count from some of these
-        entries on, which are not recorded here."""
+        records anything of these partitions, nor appends to them, until it is called with others; the fences are those
+        of all, and the others may be appended to. `counting`: the nodes whose answers count for a partition; None:
+        those of all. `coming`: the nodes that count from some of these entries on, which are not recorded here."""
         self._log = shared
         self._ring = ring
         self._instance = instance
@@ -236,7 +236,7 @@ class Repair:
                 bound = self.bound()
                 todo = [p for p in partitions if p in bound or p in old or not is_in_order(fences, p)]
                 await self._keep_to({partition: fences.servers[partition] for partition in todo})
-                await self._pause(frozenset(todo))
+                await self._pause(frozenset(todo), fences.by_partition)
                 if not todo:
                     return fences.by_partition
                 if await self._end_old_terms(fences, todo, old) or await self._step_all(fences, todo):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ import trio
 from gochat.client import Offline, Online, Reset, connect, facts
 from gochat.client.events import Event
 from gochat.cluster import faults
+from gochat.cluster.entry import SITE
 from gochat.cluster.journal import ClusterJournal
 from gochat.cluster.memory_server import MemoryServer
+from gochat.cluster.ports import Element
 from gochat.node import Node
 from tests.cluster.joining import caught_up, cluster_node, new_log, until
 from tests.e2e.peer import Frame, Peer, address
@@ -422,6 +424,30 @@ async def test_a_node_without_the_log_tells_nobody_to_forget_a_newer_one(
         await town.peer("south", "bob", resume={"dm:ann:bob": position})
     await town.peer("south", "bob", resume={"dm:ann:bob": {"seq": 1, "epoch": south.epoch}})
     town.server.strike(faults.Mended(node="south"))
+    assert await bob.closed() == 4000
+
+
+async def test_a_client_that_is_ahead_of_the_log_is_not_told_of_an_epoch_that_is_over(
+    town: Town, wait_for_log: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The room's partition is all here; the new epoch, in another one, is still on its way to the node."""
+    ann, bob = await town.peer("north", "ann"), await town.peer("south", "bob")
+    await ann.ask("send", to="user:bob", body="hi")
+    await bob.facts("dm:ann:bob", 1)
+    wait_for_log(0.2)
+    north, south = (town.nodes[name].gateway.journal for name in ("north", "south"))
+    with monkeypatch.context() as held:
+        take_all = south._broadcast._take_all  # type: ignore[attr-defined]
+
+        async def take(found: Mapping[int, Sequence[Element]]) -> None:
+            await take_all({partition: elements for partition, elements in found.items() if partition != SITE})
+
+        held.setattr(south._broadcast, "_take_all", take)  # type: ignore[attr-defined]
+        await north.forget("west", lacking=True)  # type: ignore[attr-defined]
+        assert north.epoch != south.epoch
+        ahead = {"room": "dm:ann:bob", "seq": 2, "epoch": south.epoch}
+        assert (await bob.ask("resume", **ahead))["code"] == "unavailable"
+        await bob.nothing_more()
     assert await bob.closed() == 4000
 
 
