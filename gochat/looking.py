@@ -10,4 +10,6 @@ import math
 
 def next_look(now: float, every_s: float) -> float:
     """The next multiple of `every_s` after `now`, on the same clock: trio's."""
-    return (math.floor(now / every_s) + 1) * every_s
+    at = (math.floor(now / every_s) + 1) * every_s
+    # A multiple of a fraction like 0.7 is rounded, and divided by it again may fall short of what it was.
+    return at if at > now else at + every_s
