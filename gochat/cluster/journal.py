@@ -90,16 +90,21 @@ class ClusterJournal:
         self._noting = Noting(self._send_notes)
         self._own = OwnEntries(self._broadcast)
         self._registry = NodeRegistry(shared, self._inbox, store, VERSION)
+        self.serving = Serving(self._barriers)
+        """Whether the node may serve."""
         self._membership = Membership(
-            who.instance, self._inbox, self._nodes, self._registry, partial(self._send_news, "nodes")
+            who.instance,
+            self._inbox,
+            self._nodes,
+            self._registry,
+            partial(self._send_news, "nodes"),
+            self.serving.wait,
         )
         self._own_epoch = followed.own_epoch
         self._listened = trio.Event()
         self._counter = 0
         self._closing = False
         self._watch = shared.watch or ServerWatch()
-        self.serving = Serving(self._barriers)
-        """Whether the node may serve."""
         self._teller = Teller(
             who, followed.epoch, self._inbox, self._nodes, self._own, self._registry, self.serving, self.counts
         )
@@ -428,17 +433,21 @@ class ClusterJournal:
 
     async def leave(self) -> None:
         """Have what is on its way recorded, and count no more. Nothing is taken afterwards."""
+        # A node that nobody knows to count has acknowledged nothing, and at its next start must not pass for one that
+        # counted all the time.
+        may_go = self._membership.is_unconfirmed
         if self.serving.is_part:
             await self._own.wait_settled()
             await self._noting.flush()
             # With one copy this node may have what no other has: as long as it counts, a repair waits for it. So the
             # last one to stop does count.
             goals = {partition: of.told for partition, of in enumerate(self._inbox.partitions)}
-            if await self._registry.wait_seen(goals, any_one=True):
-                try:
-                    await self._membership.away()
-                except StoreError as error:
-                    log.warning("the node leaves the cluster without a word: %s", error)
+            may_go = await self._registry.wait_seen(goals, any_one=True)
+        if may_go:
+            try:
+                await self._membership.away()
+            except StoreError as error:
+                log.warning("the node leaves the cluster without a word: %s", error)
         self._closing = True
         await self._registry.leave()
 

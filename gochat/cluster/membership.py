@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
 import trio
@@ -12,7 +12,7 @@ from gochat.cluster.entry import SITE
 from gochat.cluster.identity import new_id
 from gochat.cluster.inbox import Inbox
 from gochat.cluster.nodes import Nodes
-from gochat.cluster.ports import PARTITIONS
+from gochat.cluster.ports import PARTITIONS, Position
 from gochat.cluster.registry import NodeRegistry
 from gochat.cluster.serving import PUT_OUT
 from gochat.errors import Full, StoreError
@@ -25,6 +25,11 @@ log = logging.getLogger(__name__)
 AGAIN_S: Final = 0.05
 #: How long a node that comes waits for the others to know that it counts.
 KNOWN_S: Final = 5.0
+#: Why a node does not serve yet: `names` are those of the nodes that it waits for.
+UNCONFIRMED: Final = (
+    "none of {names} has confirmed that this node counts: start one of them, see that all reach the same server, or, "
+    "where all are lost, go on without them by `gochat cluster forget`"
+)
 #: How long a node that is put out still counts, while this is being recorded.
 REGARD_S: Final = 5.0
 
@@ -35,15 +40,31 @@ Send: TypeAlias = Callable[[int, Sequence[AnyNews], OnRecorded], None]
 class Membership:
     """Calls return when it is recorded, and raise StoreError where it never will be: see `record`."""
 
-    def __init__(self, instance: str, inbox: Inbox, nodes: Nodes, registry: NodeRegistry, send: Send) -> None:
+    def __init__(
+        self,
+        instance: str,
+        inbox: Inbox,
+        nodes: Nodes,
+        registry: NodeRegistry,
+        send: Send,
+        waits: Callable[[str], None],
+    ) -> None:
+        """`waits` is told why the node must not serve yet, where that takes long."""
         self._instance = instance
         self._inbox = inbox
         self._nodes = nodes
         self._registry = registry
         self._send = send
+        self._waits = waits
+        self.is_unconfirmed = False
+        """Whether the node has begun to count, and as far as it knows nobody else is aware of that."""
 
     async def here(self) -> None:
-        """Have the node count when the log is repaired, from its entries on."""
+        """Have the node count when the log is repaired, from its entries on. One that did not count before waits first
+        until it is not alone: see `wait_known`."""
+        if self._not_yet("here"):
+            await self._wait_for_one({})
+            self.is_unconfirmed = True
         await self._become("here")
 
     async def away(self) -> None:
@@ -51,14 +72,20 @@ class Membership:
         await self._become("away")
 
     async def _become(self, state: Literal["here", "away"]) -> None:
-        node = NodeIs(self._instance, state)
-        missing = [p for p in range(PARTITIONS) if self._inbox.partitions[p].nodes.get(node.instance) != state]
-        await self.record([node], missing)
+        await self.record([NodeIs(self._instance, state)], self._not_yet(state))
+
+    def _not_yet(self, state: Literal["here", "away"]) -> list[int]:
+        """The partitions in which the node is in another state."""
+        return [p for p in range(PARTITIONS) if self._inbox.partitions[p].nodes.get(self._instance) != state]
 
     async def wait_known(self) -> None:
         """Wait until the others know that this node counts: as long as they do not, they would repair the log without
         its answer, and lose what it alone had acknowledged. A node that beats and does not confirm it is waited for
-        KNOWN_S, one that is dead is not."""
+        KNOWN_S, one that is dead is not.
+
+        Where none of them confirms it, this may be a server that they have left, and whatever stands in its log be read
+        by nobody. A node that counted all the time may go on even so, since no other server is sealed without its
+        answer. One that did not count waits, without an end."""
         goals = {partition: of.told for partition, of in enumerate(self._inbox.partitions)}
         with trio.move_on_after(KNOWN_S) as waiting:
             await self._registry.wait_members()
@@ -66,6 +93,22 @@ class Membership:
         if waiting.cancelled_caught:
             names = ", ".join(self._registry.lacking(goals))
             log.warning("these nodes have not confirmed yet that this one counts: %s", names)
+        if self.is_unconfirmed:
+            await self._wait_for_one({partition: self._inbox.end(partition) for partition in goals})
+            self.is_unconfirmed = False
+
+    async def _wait_for_one(self, goals: Mapping[int, Position]) -> None:
+        """Return once another node that counts follows this very log and has recorded it up to these positions, or no
+        other counts."""
+        await self._registry.wait_members()
+        told: list[str] = []
+        while names := self._registry.unmet(goals):
+            if names != told:
+                told = names
+                problem = UNCONFIRMED.format(names=", ".join(names))
+                log.warning("the node waits: %s", problem)
+                self._waits(problem)
+            await self._registry.wait_beat()
 
     async def forget(self, instance: str, *, epoch: Callable[[], str | None], lacking: bool) -> bool:
         """See ClusterJournal. `epoch`: the cluster's, now."""

@@ -180,6 +180,10 @@ class NodeRegistry:
         if not self.members:
             await self._beaten.wait()
 
+    async def wait_beat(self) -> None:
+        """Return with the next news of the other nodes."""
+        await self._beaten.wait()
+
     async def _beat(self) -> bool:
         if self._leaving:
             await trio.sleep_forever()  # Behind the word that it stops, a beat would stay for good.
@@ -276,8 +280,11 @@ class NodeRegistry:
         """Those of these other nodes that have given no sign of life for a while: by name and instance."""
         # A server that has lost its data knows of nobody until all have beaten again.
         since = trio.current_time() - BEAT_LIFE_S
-        missing = [each for each in instances if self._sighted.get(each, self._began) < since]
-        return sorted(f"{self.names[each]} ({each})" if each in self.names else each for each in missing)
+        return self._called(each for each in instances if self._sighted.get(each, self._began) < since)
+
+    def _called(self, instances: Iterable[str]) -> list[str]:
+        """By name and instance."""
+        return sorted(f"{self.names[each]} ({each})" if each in self.names else each for each in instances)
 
     @property
     def behind(self) -> list[int]:
@@ -323,6 +330,20 @@ class NodeRegistry:
         """The names of the other nodes that are here and have not recorded these n by partition, as far as is known,
         whether they beat or not."""
         return sorted(self.names.get(each, each) for each in self._here() if not self._has_all(each, goals))
+
+    def unmet(self, goals: Mapping[int, Position]) -> list[str]:
+        """The other nodes that are here, by name and instance, where not one of them beats, follows the log that this
+        node follows, and has recorded it up to these positions by partition."""
+        return [] if any(self._follows(each, goals) for each in self._others()) else self._called(self._here())
+
+    def _follows(self, instance: str, goals: Mapping[int, Position]) -> bool:
+        for partition in range(PARTITIONS):
+            seen = self.seen(partition).get(instance, START)
+            # Its signs of life may come by a connection that has outlived those by which it reads the log: at another
+            # server, in a later term.
+            if seen < goals.get(partition, START) or seen.term > self._inbox.end(partition).term:
+                return False
+        return True
 
     def _here(self) -> list[str]:
         mine = self._shared.identity.instance

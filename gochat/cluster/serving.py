@@ -92,6 +92,11 @@ class Serving:
         self._begun_at = self._current_at
         self.begun.set()
 
+    def wait(self, problem: str) -> None:
+        """The node waits for something before it can begin."""
+        if not self.is_put_out:
+            self._problem = problem
+
     def fail(self, problem: str) -> None:
         """The node can't take part, until it is started anew."""
         self._problem = problem

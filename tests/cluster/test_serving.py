@@ -45,7 +45,7 @@ async def test_the_others_know_that_a_node_counts_before_it_serves(autojump_cloc
 
 async def test_a_dead_node_keeps_nobody_from_serving(autojump_clock: MockClock) -> None:
     server = await new_log()
-    async with serving(server, "north"), inline() as store:
+    async with serving(server, "north", "west"), inline() as store:
         server.strike(faults.Unreachable(node="north"))
         await trio.sleep(5)
         since = trio.current_time()

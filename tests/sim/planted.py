@@ -235,7 +235,7 @@ THREE: Final[dict[str, Sequence[Hole]]] = {
         )
     ],
     "a node goes with what it alone has": [
-        Hole(_journal, "if await self._registry.wait_seen(goals, any_one=True):", "if True:")
+        Hole(_journal, "may_go = await self._registry.wait_seen(goals, any_one=True)", "may_go = True")
     ],
     "the fence names no server": [
         Hole(
