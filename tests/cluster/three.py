@@ -94,9 +94,11 @@ class Nodes:
             log.close()
 
     async def some_more(self) -> None:
-        """Wait until each node has had some more of its entries recorded."""
-        goal = {name: self._count(name) + 3 for name in NODES}
-        await until(lambda: all(self._count(name) >= goal[name] for name in NODES), pause_s=0.01)
+        """Wait until each node has had some more of its entries recorded, in each of the partitions: one of them may be
+        in order before the others are."""
+        places = [(name, partition) for name in NODES for partition in PARTITIONS]
+        goal = {place: self._count(*place) + 2 for place in places}
+        await until(lambda: all(self._count(*place) >= goal[place] for place in places), pause_s=0.01)
 
     def fence_key(self, partition: int) -> str:
         return f"gc:{{{self.cluster}.{partition}}}:fence"
@@ -110,8 +112,8 @@ class Nodes:
                 server.command("SET", key, server.command("GET", key).split()[0] + text)
         await self.some_more()
 
-    def _count(self, name: str) -> int:
-        return sum(data.startswith(name.encode()) for data in self._acked)
+    def _count(self, name: str, partition: int) -> int:
+        return sum(data.startswith(name.encode()) and place == partition for data, (place, _) in self._acked.items())
 
     async def settle(self) -> None:
         """Nobody sends any more, and all get everything."""
