@@ -161,7 +161,10 @@ class Inbox:
                 self.tell(partition, applied, commit)
             except Exception:
                 log.exception("entry %d of partition %d could not be handed on", of.told, partition)
-        self.told_all(partition)
+        try:
+            self.told_all(partition)
+        except Exception:
+            log.exception("what partition %d told of its nodes could not be handed on", partition)
         self._recording.discard(partition)
         if self.awaited:
             self._progress.set()

@@ -102,6 +102,8 @@ class ClusterJournal:
         )
         self._own_epoch = followed.own_epoch
         self._listened = trio.Event()
+        self._arrival = trio.CancelScope()
+        """That of `_come`."""
         self._counter = 0
         self._closing = False
         self._watch = shared.watch or ServerWatch()
@@ -388,7 +390,11 @@ class ClusterJournal:
             nursery.start_soon(self._own.run)
             nursery.start_soon(self._registry.run)
             nursery.start_soon(self.serving.run)
-            nursery.start_soon(self._come)
+            nursery.start_soon(self._arrive)
+
+    async def _arrive(self) -> None:
+        with self._arrival:
+            await self._come()
 
     async def _come(self) -> None:
         """Catch up with the log, and count among the nodes; once they know that, the node serves."""
@@ -435,7 +441,8 @@ class ClusterJournal:
         """Have what is on its way recorded, and count no more. Nothing is taken afterwards."""
         # A node that nobody knows to count has acknowledged nothing, and at its next start must not pass for one that
         # counted all the time.
-        may_go = self._membership.is_unconfirmed
+        self._arrival.cancel()
+        may_go = self._registry.is_unconfirmed
         if self.serving.is_part:
             await self._own.wait_settled()
             await self._noting.flush()

@@ -56,23 +56,20 @@ class Membership:
         self._registry = registry
         self._send = send
         self._waits = waits
-        self.is_unconfirmed = False
-        """Whether the node has begun to count, and as far as it knows nobody else is aware of that."""
 
     async def here(self) -> None:
         """Have the node count when the log is repaired, from its entries on. One that did not count before waits first
         until it is not alone: see `wait_known`."""
         if self._not_yet("here"):
             await self._wait_for_one({})
-            self.is_unconfirmed = True
-        await self._become("here")
+            self._registry.is_unconfirmed = True
+        await self.record([NodeIs(self._instance, "here")], self._not_yet("here"))
 
     async def away(self) -> None:
         """Have the node count no more, until it is here again."""
-        await self._become("away")
-
-    async def _become(self, state: Literal["here", "away"]) -> None:
-        await self.record([NodeIs(self._instance, state)], self._not_yet(state))
+        # One that has just begun to count may not have read back by which entries.
+        partitions = range(PARTITIONS) if self._registry.is_unconfirmed else self._not_yet("away")
+        await self.record([NodeIs(self._instance, "away")], partitions)
 
     def _not_yet(self, state: Literal["here", "away"]) -> list[int]:
         """The partitions in which the node is in another state."""
@@ -87,15 +84,18 @@ class Membership:
         by nobody. A node that counted all the time may go on even so, since no other server is sealed without its
         answer. One that did not count waits, without an end."""
         goals = {partition: of.told for partition, of in enumerate(self._inbox.partitions)}
+        ends = {partition: self._inbox.end(partition) for partition in goals}
+        await self._registry.wait_members()
+        if self._registry.is_unconfirmed:
+            with trio.move_on_after(KNOWN_S):
+                await self._registry.wait_seen(goals, any_one=True)
+            await self._wait_for_one(ends)
+            self._registry.is_unconfirmed = False
         with trio.move_on_after(KNOWN_S) as waiting:
-            await self._registry.wait_members()
             await self._registry.wait_seen(goals)
         if waiting.cancelled_caught:
             names = ", ".join(self._registry.lacking(goals))
             log.warning("these nodes have not confirmed yet that this one counts: %s", names)
-        if self.is_unconfirmed:
-            await self._wait_for_one({partition: self._inbox.end(partition) for partition in goals})
-            self.is_unconfirmed = False
 
     async def _wait_for_one(self, goals: Mapping[int, Position]) -> None:
         """Return once another node that counts follows this very log and has recorded it up to these positions, or no

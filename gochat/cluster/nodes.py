@@ -82,9 +82,12 @@ class Nodes:
         return any(of.nodes.get(self._instance) == "forgotten" for of in self._inbox.partitions)
 
     def note(self, entry: Entry) -> None:
-        """The node that decided the entry says in it which history it had. The last of a reading is compared: a hash is
-        one of all that came before its place, so that those before it would tell no more."""
-        self._latest[entry.instance] = entry.check
+        """The node that decided the entry says in it which history it had, up to which place. Of a reading the highest
+        place is compared: a hash is one of all that came before it, so that those of lower places would tell no
+        more."""
+        latest = self._latest.get(entry.instance)
+        if latest is None or entry.check[0] > latest[0]:
+            self._latest[entry.instance] = entry.check
 
     def compare(self, partition: int) -> None:
         """Look whether the nodes of which something was noted had the same history as this one."""

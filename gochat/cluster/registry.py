@@ -74,6 +74,10 @@ class NodeRegistry:
         self._beaten = trio.Event()
         self._soon = trio.Event()
         self._leaving = False
+        self.is_unconfirmed = False
+        """Whether the node has begun to count, and as far as it knows nobody else is aware of that. Its beats do not
+        tell how far it has recorded meanwhile: the log that it follows may be one that all others have left, and
+        whoever comes to that must not take this node for one that makes sure."""
         self.clock_problem: str | None = None
         """Why this node's clock is the one that is wrong, as of the last beats."""
         self._off_since: float | None = -math.inf
@@ -188,7 +192,7 @@ class NodeRegistry:
         if self._leaving:
             await trio.sleep_forever()  # Behind the word that it stops, a beat would stay for good.
         who = self._shared.identity
-        ends = {p: self._inbox.end(p) for p in range(PARTITIONS)}
+        ends = {} if self.is_unconfirmed else {p: self._inbox.end(p) for p in range(PARTITIONS)}
         name, url, rules = self._shared.name, self._shared.url, self._shared.rules
         info = Info(name, url, self._version, ends, self.clock.ahead_ms, rules, self._version)
         data = self._codec.encode(who.instance, who.boot, info)
@@ -337,8 +341,11 @@ class NodeRegistry:
         return [] if any(self._follows(each, goals) for each in self._others()) else self._called(self._here())
 
     def _follows(self, instance: str, goals: Mapping[int, Position]) -> bool:
+        told = next((self._codec.decode(member) for member in self.members if member.instance == instance), None)
+        if told is None or len(told.seen) < PARTITIONS:
+            return False  # Somebody else wrote it, or the node is unconfirmed itself.
         for partition in range(PARTITIONS):
-            seen = self.seen(partition).get(instance, START)
+            seen = Position(*told.seen[partition])
             # Its signs of life may come by a connection that has outlived those by which it reads the log: at another
             # server, in a later term.
             if seen < goals.get(partition, START) or seen.term > self._inbox.end(partition).term:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from gochat.cluster import faults
 from gochat.cluster.beat import BeatCodec
 from gochat.cluster.entry import VERSION, EntryCodec, partition_of
 from gochat.cluster.memory import MemoryBulletin, MemoryLog
+from gochat.cluster.nodes import Nodes
 from gochat.cluster.peers import Peers
 from gochat.cluster.ports import Batch
 from gochat.cluster.serving import AWAY_S, LAG_S
@@ -52,6 +54,17 @@ async def differ(store: Store) -> None:
         committer._replica.partitions[PARTITION].hash = b"another"
 
     await store.replica._committer.call(change)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("again", [True, False], ids=["an old entry comes again behind it", "in its order"])
+def test_a_history_is_compared_up_to_the_highest_place_that_its_node_told(again: bool) -> None:
+    ours = SimpleNamespace(hashes={1: b"alike", 2: b"ours"}, here=[])
+    nodes = Nodes(SimpleNamespace(partitions=[ours]), "north")  # type: ignore[arg-type]
+    checks = [(1, b"alike"), (2, b"theirs")]
+    for check in [*checks, *checks[: int(again)]]:
+        nodes.note(SimpleNamespace(instance="south", check=check))  # type: ignore[arg-type]
+    nodes.compare(0)
+    assert nodes.differing == 1
 
 
 async def test_a_node_that_differs_from_two_others_serves_nobody(

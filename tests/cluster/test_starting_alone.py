@@ -171,3 +171,53 @@ async def test_a_node_that_stops_before_it_is_confirmed_waits_again_at_its_next_
             with trio.fail_after(60):
                 await journal.wait_present()
         assert journal_of(north).problem is None
+
+
+async def test_a_node_that_is_unconfirmed_confirms_nobody(autojump_clock: MockClock) -> None:
+    """It counts by the log that it follows, and beats there: two of them would serve, at a primary that all have
+    left."""
+    server = await new_log()
+    async with serving(server, "north"), inline() as one, inline() as two:
+        await trio.sleep(1)
+        server.strike(faults.Unreachable(node="north"))  # Its last sign of life is fresh.
+        async with started(server, "south", one) as south:
+            await assert_waits(south, "north")
+            async with started(server, "west", two) as west:
+                await assert_waits(west, "north")
+                await assert_waits(south, "north")
+                assert south.members == ["north", "south"], "west does not count by this log"
+                server.strike(faults.Mended(node="north"))
+                with trio.fail_after(60):
+                    await south.wait_present()
+                    await west.wait_present()
+
+
+async def test_nodes_that_start_together_keep_nobody_waiting(autojump_clock: MockClock) -> None:
+    server = await new_log()
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(serving(server, "north"))
+        stores = {name: await stack.enter_async_context(inline()) for name in ("south", "west")}
+        journals = [await stack.enter_async_context(started(server, *each)) for each in stores.items()]
+        with trio.fail_after(2):
+            for journal in journals:
+                await journal.wait_present()
+
+
+async def test_a_node_that_stops_while_it_begins_to_count_waits_at_its_next_start(autojump_clock: MockClock) -> None:
+    server = await new_log()
+    async with serving(server, "north"), inline() as store:
+        await runs_once(server, "south", store)
+
+        async def stall(news: object) -> None:
+            """As on a disk that stands still."""
+            await trio.sleep_forever()
+
+        async with joined(store.replica, shared(server, "south")) as journal:
+            journal._inbox.record = stall  # type: ignore[method-assign,assignment]
+            journal.listen(lambda batch: None)
+            await trio.sleep(1)
+            assert journal.members == ["north"], "the node has not read that it counts"
+        server.strike(faults.Unreachable(node="north"))
+        await trio.sleep(5)
+        async with started(server, "south", store) as journal:
+            await assert_waits(journal, "north")
