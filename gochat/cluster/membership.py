@@ -62,7 +62,7 @@ class Membership:
         until it is not alone: see `wait_known`."""
         if self._not_yet("here"):
             await self._wait_for_one({})
-            self._registry.is_unconfirmed = True
+            self._registry.is_unconfirmed = not self._registry.is_alone
         await self.record([NodeIs(self._instance, "here")], self._not_yet("here"))
 
     async def away(self) -> None:

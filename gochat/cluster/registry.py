@@ -335,15 +335,28 @@ class NodeRegistry:
         whether they beat or not."""
         return sorted(self.names.get(each, each) for each in self._here() if not self._has_all(each, goals))
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other node is here."""
+        return not self._here()
+
     def unmet(self, goals: Mapping[int, Position]) -> list[str]:
         """The other nodes that are here, by name and instance, where not one of them beats, follows the log that this
-        node follows, and has recorded it up to these positions by partition."""
-        return [] if any(self._follows(each, goals) for each in self._others()) else self._called(self._here())
+        node follows, and has recorded it up to these positions by partition. None where all of them beat and are
+        unconfirmed: then none of them serves elsewhere, and each would wait for the others."""
+        told = {each: self._told(each) for each in self._others()}
+        if any(self._follows(info, goals) for info in told.values() if info is not None):
+            return []
+        unconfirmed = {each for each, info in told.items() if info is not None and not info.seen}
+        return self._called(self._here()) if set(self._here()) - unconfirmed else []
 
-    def _follows(self, instance: str, goals: Mapping[int, Position]) -> bool:
-        told = next((self._codec.decode(member) for member in self.members if member.instance == instance), None)
-        if told is None or len(told.seen) < PARTITIONS:
-            return False  # Somebody else wrote it, or the node is unconfirmed itself.
+    def _told(self, instance: str) -> Info | None:
+        """None: somebody else wrote it, or a later release."""
+        return next((self._codec.decode(member) for member in self.members if member.instance == instance), None)
+
+    def _follows(self, told: Info, goals: Mapping[int, Position]) -> bool:
+        if len(told.seen) < PARTITIONS:
+            return False  # The node is unconfirmed itself.
         for partition in range(PARTITIONS):
             seen = Position(*told.seen[partition])
             # Its signs of life may come by a connection that has outlived those by which it reads the log: at another

@@ -192,6 +192,16 @@ async def test_a_node_that_is_unconfirmed_confirms_nobody(autojump_clock: MockCl
                     await west.wait_present()
 
 
+async def test_the_nodes_of_a_new_cluster_keep_nobody_waiting(autojump_clock: MockClock) -> None:
+    server = await new_log()
+    async with AsyncExitStack() as stack:
+        stores = {name: await stack.enter_async_context(inline()) for name in ("north", "south", "west")}
+        journals = [await stack.enter_async_context(started(server, *each)) for each in stores.items()]
+        with trio.fail_after(2):
+            for journal in journals:
+                await journal.wait_present()
+
+
 async def test_nodes_that_start_together_keep_nobody_waiting(autojump_clock: MockClock) -> None:
     server = await new_log()
     async with AsyncExitStack() as stack:
@@ -201,6 +211,25 @@ async def test_nodes_that_start_together_keep_nobody_waiting(autojump_clock: Moc
         with trio.fail_after(2):
             for journal in journals:
                 await journal.wait_present()
+
+
+async def test_nodes_that_are_all_unconfirmed_do_not_wait_for_each_other(autojump_clock: MockClock) -> None:
+    """The one that made them wait is given up."""
+    server = await new_log()
+    async with AsyncExitStack() as stack:
+        stores = {name: await stack.enter_async_context(inline()) for name in ("south", "west")}
+        await stack.enter_async_context(serving(server, "north"))
+        await trio.sleep(1)
+        server.strike(faults.Unreachable(node="north"))
+        south, west = [await stack.enter_async_context(started(server, *each)) for each in stores.items()]
+        await until(lambda: south.members == ["north", "south", "west"])
+        await assert_waits(south, "north")
+        await assert_waits(west, "north")
+        forget = answers(west, shared(server, "west"))["/internal/forget"]
+        await forget(msgspec.json.encode(Forget("north")))
+        with trio.fail_after(10):
+            await south.wait_present()
+            await west.wait_present()
 
 
 async def test_a_node_that_stops_while_it_begins_to_count_waits_at_its_next_start(autojump_clock: MockClock) -> None:
