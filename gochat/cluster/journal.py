@@ -442,7 +442,7 @@ class ClusterJournal:
         # A node that nobody knows to count has acknowledged nothing, and at its next start must not pass for one that
         # counted all the time.
         self._arrival.cancel()
-        may_go = self._registry.is_unconfirmed
+        may_go = self._membership.is_unconfirmed
         if self.serving.is_part:
             await self._own.wait_settled()
             await self._noting.flush()

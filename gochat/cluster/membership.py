@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 AGAIN_S: Final = 0.05
 #: How long a node that comes waits for the others to know that it counts.
 KNOWN_S: Final = 5.0
+#: How long it waits for one of them before it says so.
+TELL_S: Final = 1.0
 #: Why a node does not serve yet: `names` are those of the nodes that it waits for.
 UNCONFIRMED: Final = (
     "none of {names} has confirmed that this node counts: start one of them, see that all reach the same server, or, "
@@ -56,19 +58,32 @@ class Membership:
         self._registry = registry
         self._send = send
         self._waits = waits
+        self.has_begun = False
+        """Whether the node may have begun to count since it was started."""
+
+    @property
+    def is_unconfirmed(self) -> bool:
+        """Whether the node may count, and as far as it knows nobody else is aware of that."""
+        return self.has_begun and self._registry.is_unconfirmed
 
     async def here(self) -> None:
         """Have the node count when the log is repaired, from its entries on. One that did not count before waits first
         until it is not alone: see `wait_known`."""
-        if self._not_yet("here"):
-            await self._wait_for_one({})
-            self._registry.is_unconfirmed = not self._registry.is_alone
-        await self.record([NodeIs(self._instance, "here")], self._not_yet("here"))
+        missing = self._not_yet("here")
+        self._registry.is_unconfirmed = bool(missing)
+        if not missing:
+            return
+        await self._wait_for_one({})
+        self.has_begun = True
+        await self.record([NodeIs(self._instance, "here")], missing)
+        # Of nodes that come when none counts, the first in the log waits for nobody, and the others for it.
+        self._registry.is_unconfirmed = not self._registry.is_alone
+        self._registry.beat_soon()
 
     async def away(self) -> None:
         """Have the node count no more, until it is here again."""
         # One that has just begun to count may not have read back by which entries.
-        partitions = range(PARTITIONS) if self._registry.is_unconfirmed else self._not_yet("away")
+        partitions = range(PARTITIONS) if self.is_unconfirmed else self._not_yet("away")
         await self.record([NodeIs(self._instance, "away")], partitions)
 
     def _not_yet(self, state: Literal["here", "away"]) -> list[int]:
@@ -89,8 +104,10 @@ class Membership:
         if self._registry.is_unconfirmed:
             with trio.move_on_after(KNOWN_S):
                 await self._registry.wait_seen(goals, any_one=True)
+            # KNOWN_S is longer than a sign of life is fresh: whoever has left this server does not beat here any more.
             await self._wait_for_one(ends)
             self._registry.is_unconfirmed = False
+            self._registry.beat_soon()
         with trio.move_on_after(KNOWN_S) as waiting:
             await self._registry.wait_seen(goals)
         if waiting.cancelled_caught:
@@ -101,9 +118,12 @@ class Membership:
         """Return once another node that counts follows this very log and has recorded it up to these positions, or no
         other counts."""
         await self._registry.wait_members()
-        told: list[str] = []
+        began, told = trio.current_time(), list[str]()
         while names := self._registry.unmet(goals):
-            if names != told:
+            waited_s = trio.current_time() - began
+            if waited_s < KNOWN_S:
+                self._registry.beat_soon()  # With it the others' news come.
+            if waited_s >= TELL_S and names != told:
                 told = names
                 problem = UNCONFIRMED.format(names=", ".join(names))
                 log.warning("the node waits: %s", problem)

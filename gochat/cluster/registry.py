@@ -74,10 +74,10 @@ class NodeRegistry:
         self._beaten = trio.Event()
         self._soon = trio.Event()
         self._leaving = False
-        self.is_unconfirmed = False
-        """Whether the node has begun to count, and as far as it knows nobody else is aware of that. Its beats do not
-        tell how far it has recorded meanwhile: the log that it follows may be one that all others have left, and
-        whoever comes to that must not take this node for one that makes sure."""
+        self.is_unconfirmed = any(shared.identity.instance not in of.here for of in inbox.partitions)
+        """Whether the node did not count when it started, and as far as it knows nobody else is aware that it counts
+        now. Its beats do not tell how far it has recorded meanwhile, from the first on: the log that it follows may be
+        one that all others have left, and whoever comes to that must not take this node for one that makes sure."""
         self.clock_problem: str | None = None
         """Why this node's clock is the one that is wrong, as of the last beats."""
         self._off_since: float | None = -math.inf

@@ -84,6 +84,7 @@ async def test_nothing_is_left_of_the_sign_of_life_of_a_dead_node_that_is_forgot
     server = await new_log()
     async with joined_store(server, "one", inline()) as (one, _):
         async with joined_store(server, "two", inline()):
+            await trio.sleep(1)
             server.strike(faults.Unreachable(node="two"))
         own = shared(server, "one")
         bulletin, journal = own.bulletin, journal_of(one)

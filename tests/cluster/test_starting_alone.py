@@ -12,12 +12,13 @@ from trio.testing import MockClock
 
 from gochat.cluster import faults
 from gochat.cluster.answers import Forget, answers
+from gochat.cluster.beat import BeatCodec
 from gochat.cluster.journal import ClusterJournal, joined
 from gochat.cluster.memory_server import MemoryServer
 from gochat.domain.side_records import Audited
 from gochat.errors import StoreError
 from gochat.store import Store
-from tests.cluster.joining import inline, journal_of, new_log, serving, shared, until
+from tests.cluster.joining import CLUSTER, SECRET, inline, journal_of, new_log, serving, shared, until
 
 NOTED = [Audited(1, "root", "user.suspend", "bob")]
 #: Long after a node that may serve does.
@@ -211,6 +212,36 @@ async def test_nodes_that_start_together_keep_nobody_waiting(autojump_clock: Moc
         with trio.fail_after(2):
             for journal in journals:
                 await journal.wait_present()
+
+
+async def test_a_node_that_did_not_count_tells_from_its_start_nothing_of_what_it_has(
+    autojump_clock: MockClock,
+) -> None:
+    """A beat that it gave before it began to count would make sure of another node, once it does."""
+    server = await new_log()
+    decode = BeatCodec(CLUSTER, SECRET).decode
+
+    async def told() -> set[bool]:
+        """Whether beats of south tell how far it is."""
+        members = [member for member in server.primary.members() if member.instance == "south"]
+        return {bool(info.seen) for member in members if (info := decode(member)) is not None}
+
+    async with serving(server, "north"), inline() as store:
+        await trio.sleep(1)
+        server.strike(faults.Unreachable(node="north"))
+        seen: set[bool] = set()
+        async with started(server, "south", store) as south:
+            while south.members != ["north", "south"]:
+                seen |= await told()
+                await trio.sleep(0.01)
+            await assert_waits(south, "north")
+            assert seen | await told() == {False}
+            server.strike(faults.Mended(node="north"))
+            with trio.fail_after(60):
+                await south.wait_present()
+            await until(lambda: not south.registry.is_unconfirmed)
+            await trio.sleep(1)
+            assert await told() == {True}
 
 
 async def test_nodes_that_are_all_unconfirmed_do_not_wait_for_each_other(autojump_clock: MockClock) -> None:

@@ -80,5 +80,7 @@ def _state(node: Any) -> str:
             return f"{silent}; it does not count"
         return f"{silent}; a repair waits for it, until it is back or `gochat cluster forget {node.instance}`"
     behind = f"{node.missing:,} entries behind" if node.missing else "up to date"
+    if node.missing is None:
+        behind = "without a word of how far it is"
     count = "; it does not count" if node.here is False else ""
     return f"lives, {behind}{count}" + (f"; {_LACKS}" if node.problem or node.silence else "")

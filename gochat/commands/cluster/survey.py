@@ -248,7 +248,7 @@ def _node(member: Member, ends: Mapping[int, Position], codec: BeatCodec) -> Nod
     told = codec.decode(member)
     if told is None:
         return Node(member.instance, "?", "", member.age_ms, None, None, writes=codec.writes(member))
-    missing = sum(max(0, end.n - told.seen.get(p, START)[1]) for p, end in ends.items())
+    missing = sum(max(0, end.n - told.seen.get(p, START)[1]) for p, end in ends.items()) if told.seen else None
     return Node(
         member.instance, told.name or "?", told.url, member.age_ms, missing, None, told.rules, told.reads, told.writes
     )
