@@ -14,8 +14,6 @@ from bench.affinity import on_all_cores
 
 SLEEPS = "import threading, time; threading.Thread(target=time.sleep, args=(60,)).start(); print(1, flush=True)"
 
-pytestmark = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one core, so nothing to choose")
-
 
 @pytest.fixture
 def server() -> Iterator[int]:
@@ -42,5 +40,5 @@ def cores(pid: int) -> list[set[int]]:
 def test_all_threads_get_all_cores_and_have_their_own_again_afterwards(server: int) -> None:
     assert cores(server) == [{0}, {0}]
     with on_all_cores([server]):
-        assert cores(server) == [os.sched_getaffinity(0)] * 2
+        assert all(found >= os.sched_getaffinity(0) for found in cores(server))
     assert cores(server) == [{0}, {0}]
