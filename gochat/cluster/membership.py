@@ -75,10 +75,13 @@ class Membership:
             return
         await self._wait_for_one({})
         self.has_begun = True
-        await self.record([NodeIs(self._instance, "here")], missing)
-        # Of nodes that come when none counts, the first in the log waits for nobody, and the others for it.
-        self._registry.is_unconfirmed = not self._registry.is_alone
+        await self.record([NodeIs(self._instance, "here")], missing, self._look_whether_first)
         self._registry.beat_soon()
+
+    def _look_whether_first(self, partition: int) -> None:
+        """Of nodes that come when none counts, the first in the log waits for nobody, and the others for it."""
+        if partition == SITE and self._registry.is_alone:
+            self._registry.is_unconfirmed = False
 
     async def away(self) -> None:
         """Have the node count no more, until it is here again."""
@@ -150,15 +153,23 @@ class Membership:
     async def begin_epoch(self, epoch: EpochIs) -> None:
         await self.record([epoch], [SITE])
 
-    async def record(self, news: Sequence[AnyNews], partitions: Sequence[int]) -> None:
-        """Return when all of these partitions have recorded it. Raises StoreError where one of them never will by this
-        node: it is closing, or was put out of the cluster."""
+    async def record(
+        self, news: Sequence[AnyNews], partitions: Sequence[int], recorded: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Return when all of these partitions have recorded it; `recorded` is told of each of them, before anything
+        that comes after it there. Raises StoreError where one of them never will by this node: it is closing, or was
+        put out of the cluster."""
         # One entry of each is on its way at a time, and has its place in the channel.
         told, results = trio.open_memory_channel[tuple[int, AppendResult]](len(partitions))
 
         def send(partition: int) -> None:
+            def done(result: AppendResult) -> None:
+                if isinstance(result, Committed):
+                    recorded(partition)
+                told.send_nowait((partition, result))
+
             try:
-                self._send(partition, news, lambda result: told.send_nowait((partition, result)))
+                self._send(partition, news, done)
             except Full:
                 told.send_nowait((partition, Overtaken()))
 

@@ -3,8 +3,9 @@
 A partition is in order on a server where its fence names that very server. It is not after a failover, after FLUSHALL,
 after a restart without data: then entries that were told may be missing. Every node that takes part puts back what it
 has recorded beyond the server's end, reads what others have put back, and answers once it has the same as the server.
-When enough have answered, whoever comes first seals the partition with the marker of a new term. What is put back after
-a node's answer is read when that is done.
+A node that does not count by its own record answers, too: by that of others it may. When enough have answered, whoever
+comes first of those that count seals the partition with the marker of a new term. What is put back after a node's
+answer is read when that is done.
 
 Nothing that was told can be missing then: it is with enough nodes that one of them has answered.
 
@@ -404,11 +405,10 @@ class Repair:
         """All that this node has stands there: be ready to answer. `coming`: nodes that count by what comes up to
         `seen`: they may have what no other has."""
         need, counting = self._need(partition), self._counting(partition)
-        if need:
-            more = frozenset(coming) - frozenset(counting or ())
-            if more:
-                need, counting = (len(more) if counting is None else need + len(more)), more.union(counting or ())
-            self._ready[partition] = _Ready(server, end, seen, need, counting)
+        more = frozenset(coming) - frozenset(counting or ())
+        if need and more:
+            need, counting = len(counting or ()) + len(more), more.union(counting or ())
+        self._ready[partition] = _Ready(server, end, seen, need, counting)
         return False
 
     async def _answer_below(
@@ -433,6 +433,9 @@ class Repair:
         if highest != answer.ballot:
             self._highest[partition] = highest
             return answer.ballot < highest <= self._latest(partition) - LEAP // 2
+        if not need:
+            # It does not count by what it has recorded. Others may have recorded more, or less, and wait for it.
+            return False
         sealed = await self._log.seal(partition, server, need, counting, seen)
         if not isinstance(sealed, Fence):
             return False
