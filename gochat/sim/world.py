@@ -196,13 +196,17 @@ class _World:
         return issuer.issue(user, now_s=issued_s, ttl_s=3 * _DAY_S, scopes=[*DEFAULT_SCOPES, *scopes])
 
     @asynccontextmanager
-    async def _signed_in(self, user: str, *scopes: str, node: str | None = None) -> AsyncIterator[Conversation]:
-        """Raises Gone."""
+    async def _signed_in(
+        self, user: str, *scopes: str, node: str | None = None, whole_until: float = 0.0
+    ) -> AsyncIterator[Conversation]:
+        """Raises Gone; until `whole_until` also where the node may lack what others have acknowledged, as it says."""
         wire = self._hosts[node or self._plan.nodes[0]].connect()
         try:
             conversation = Conversation(f"({user})", wire, self.note)
             welcome = await conversation.call({"type": "hello", "token": self._token(user, *scopes)})
             if welcome["type"] != "welcome":
+                raise Gone
+            if welcome.get("incomplete") and trio.current_time() < whole_until:
                 raise Gone
             yield conversation
         finally:
@@ -333,10 +337,12 @@ class _World:
                     self.problems.append(f"{node} tells another epoch of {room} than {first}")
 
     async def _read_at(self, node: str, rooms: Sequence[str]) -> dict[str, tuple[str, list[Fact]]]:
-        """Of each room the epoch and the facts."""
+        """Of each room the epoch and the facts. A node lets operators in while its disk stands still, and then has less
+        than others: that is waited for, unless it lasts."""
+        whole_until = trio.current_time() + HEALING_S
         while True:
             try:
-                async with self._signed_in("judge", "admin", node=node) as conversation:
+                async with self._signed_in("judge", "admin", node=node, whole_until=whole_until) as conversation:
                     return {room: await _page_all(conversation, room) for room in rooms}
             except Gone:
                 await trio.sleep(RESTART_S)
