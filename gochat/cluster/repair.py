@@ -13,7 +13,8 @@ An answer holds for good. Each is given in a ballot; ballots count up, a node an
 term that a repair begins bears its ballot's number. A node that has answered records and appends nothing but in a term
 of that ballot or of a later one, however long it takes, and past a restart: where it meets a server that is in order
 with an earlier term, it ends that term, and all nodes have to answer once more. So nodes never go on at two servers,
-whoever reaches which of them, and whenever an answer arrives.
+whoever reaches which of them, and whenever an answer arrives. The answer of a node that does not count by its own
+record binds it to nothing: it serves nowhere before one that counts has confirmed it there (membership.py).
 """
 
 from __future__ import annotations
