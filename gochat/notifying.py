@@ -51,7 +51,7 @@ class Notifying:
         lead: Lead | None = None,
         push_secret: bytes | None = None,
     ) -> None:
-        """`lead` and `push_secret`: where there are other nodes, of which one notifies, and all push with one key.
+        """`lead` and `push_secret`: for a cluster, whose nodes push with one key, and where one at a time notifies.
         Raises GochatError where a channel can't be used."""
         self._settings = settings.notify
         self._notices = notices

@@ -169,7 +169,7 @@ class Certifier(Protocol[R]):
         """The meaning of the bytes at `n`, where `replica` holds all before."""
 
     def refused(self, ruling: R) -> R:
-        """The same entry, of which the database can take nothing: only a fault in gochat makes one."""
+        """The same entry, where the database can take nothing of it: only a fault in gochat makes one."""
 
     def next_hash(self, before: bytes, data: bytes, ruling: R) -> bytes:
         """The hash of the partition's history with this entry."""

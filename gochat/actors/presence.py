@@ -1,4 +1,4 @@
-"""Which sessions watch which users, and the end of watches of users who may see each other's presence no more.
+"""The sessions that watch users, and the end of watches where two users may see each other's presence no more.
 
 The store knows which users may see which others (`Archive.acquainted`). Where a group or a contact ends, the users it
 was for are in doubt: nothing is told to them or of them until the store was asked about each pair that is watched now.
@@ -42,7 +42,7 @@ class Stale(msgspec.Struct, eq=False):
 
 
 class Watches:
-    """Which sessions watch which users, and what they are told of them."""
+    """The sessions that watch each user, and the states that they were told."""
 
     def __init__(self) -> None:
         self.watchers: dict[str, dict[Subscriber, None]] = {}

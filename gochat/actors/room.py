@@ -338,7 +338,7 @@ class RoomActor(TellingRoom):
     def _fail_and_rebuild(self, batch: list[Submit], error: Exception) -> None:
         """The batch was on its way into the store, and what the room knows may be no longer so."""
         if not isinstance(error, StoreError):
-            # Whatever it was, the facts may be recorded: the batch must not be tried again as if they were not.
+            # After any other error the facts may be recorded: the batch must not be tried again as if they were not.
             error = StoreError(f"append failed: {error!r}", unknown=True)
         self.mark_stale()
         self.fail(batch, error)

@@ -26,7 +26,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 def within_bounds(turn: Turn, batch: Sequence[Submit]) -> Iterator[Submit]:
-    """The mail of the batch that the turn may decide, each piece of which is to be decided before the next is taken.
+    """The mail of the batch that the turn may decide. The caller decides each piece before it takes the next.
 
     It ends where the turn is large enough, and before a command that names a fact of this very turn: other nodes' facts
     may come first, and then the seq is another message's."""

@@ -172,7 +172,8 @@ class Chat(People):
         the newest) to the beginning. Each page is ascending in itself; leave the loop when you have enough. With
         `messages` only messages that are not deleted; a page may be empty, and others follow.
 
-        Raises Refused (`unavailable`) after a page of which a part can't be reached now: to go on would leave a gap.
+        Raises Refused (`unavailable`) after a page that is incomplete, since part of it can't be reached now: to go on
+        would leave a gap.
         """
 
         async def ask(before: int | None, after: int | None) -> Page:

@@ -119,7 +119,7 @@ class Following:
                     self._more.set()
 
     async def _in_file(self, work: Callable[..., T], *args: object) -> T:
-        """Have it done in a thread. Whatever the file fails at, its first error is the one that is raised: where two
+        """Have it done in a thread. The first error of the file is the one that is raised, always: where two
         tasks meet a broken file at once, the session ends by one exception all the same."""
         try:
             return await trio.to_thread.run_sync(work, *args)
@@ -130,7 +130,7 @@ class Following:
     # ------------------------------------------------------------------------------------------ older messages
 
     async def fetch(self, calls: Calls) -> None:
-        """Fetch what is wanted of older messages, on one connection; for ever. A room of which a part can't be read now
+        """Fetch what is wanted of older messages, on one connection; for ever. A room that can't be read in full now
         is left to the next connection."""
         unreadable: set[str] = set()
         asked: tuple[str, int] | None = None

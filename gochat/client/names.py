@@ -1,6 +1,6 @@
 """The names that are shown of users, as far as they are known: messages tell ids alone. Pure.
 
-Whatever tells of users says `want`; a task asks the server for the names that are `wanted` and gives them to `learn`.
+Code that shows users calls `want`; a task asks the server for the names that are `wanted` and gives them to `learn`.
 """
 
 from __future__ import annotations

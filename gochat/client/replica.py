@@ -35,7 +35,7 @@ _LAST: Final = "\U0010ffff"
 
 
 class Began(NamedTuple):
-    """The session has a position in a room of which nothing may be here: what stands at and below `seq` is to be
+    """The session has a position in a room, and nothing of the room may be here: messages at and below `seq` are to be
     fetched."""
 
     room: str
@@ -175,7 +175,7 @@ class Replica:
                 return replica_rows.begin(db, news.room, news.head, news.epoch, touched)
 
     def wanted(self, but: Collection[str] = ()) -> tuple[str, int] | None:
-        """A room of which messages below a seq are still to be fetched, and that seq; None: nothing is, `but` these
+        """A room whose messages below a seq are still to be fetched, and that seq; None: there is none, `but` for these
         rooms. Texts that are out of date come first, then the rooms with the latest facts."""
         others = f"room NOT IN ({', '.join('?' * len(but))})"
         stale = f"SELECT room, seq + 1 FROM message WHERE stale AND {others} ORDER BY room, seq DESC LIMIT 1"

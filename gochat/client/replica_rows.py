@@ -47,7 +47,7 @@ def tell(db: sqlite3.Connection, fact: Fact, epoch: str | None) -> bool:
 
 
 def begin(db: sqlite3.Connection, room: str, seq: int, epoch: str | None, touched: int) -> bool:
-    """A room of which nothing is here is from now on, with its messages at and below `seq` still to be fetched. Whether
+    """Keep a room that was not here until now, with its messages at and below `seq` still to be fetched. Whether
     there are any; False for a room that is here. `touched`: the time of its latest fact, as far as it is known."""
     _forget_other_log(db, room, epoch)
     whole = seq < 1

@@ -1,4 +1,4 @@
-"""Whose clock is wrong: nodes compare theirs with the server's, and with each other by what they tell in their beats.
+"""Finds a clock that is wrong: nodes compare theirs with the server's, and with those that other nodes' beats tell.
 
 A node whose clock differs would date messages wrongly, and end mutes and tokens too early or too late. The server's
 clock is one among the others: where all nodes differ from it alike, it is the server's that is wrong, and they go on.

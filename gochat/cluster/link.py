@@ -408,7 +408,7 @@ class LinkThread:
                     raise ConnectionRefusedError("another server answers")
             return job.does(self._link)
         except (InvalidResponse, ValueError, LookupError, TypeError, AttributeError) as error:
-            # Whoever else may write to the server must not end nodes.
+            # Other programs that may write to the server must not end nodes.
             self._tell_once(error)
             raise Unreadable(f"the server's answer is none of this cluster's: {error}") from None
         except _FAULTS as error:

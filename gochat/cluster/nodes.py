@@ -90,7 +90,7 @@ class Nodes:
             self._latest[entry.instance] = entry.check
 
     def compare(self, partition: int) -> None:
-        """Look whether the nodes of which something was noted had the same history as this one."""
+        """Look whether nodes that said something of their histories had the same one as this node."""
         hashes = self._inbox.partitions[partition].hashes
         for instance, (n, theirs) in self._latest.items():
             ours = hashes.get(n)

@@ -25,7 +25,7 @@ class Address(NamedTuple):
 
 
 class SlotMap:
-    """What one node of the Redis Cluster says of it."""
+    """The Redis Cluster, as one of its nodes describes it."""
 
     def __init__(self, reply: Sequence[Any], asked: Address, info: bytes = b"") -> None:
         """`reply`: to CLUSTER SLOTS. `asked`: the node that gave it; one that does not know its own host leaves it

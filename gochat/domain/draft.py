@@ -110,7 +110,7 @@ class RecentKeys:
 
 
 class RecentMessages:
-    """Which seqs of a room are messages that are not deleted. Above `floor` all are but `others`, so that a message
+    """The seqs of a room that are messages, and not deleted. Above `floor` all are but `others`, so that a message
     costs nothing here; below it, those that were looked up. Both are bounded."""
 
     __slots__ = ("_alive", "_floor", "_most", "_others")

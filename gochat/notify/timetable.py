@@ -1,4 +1,4 @@
-"""Which room is to be looked at when. Pure, and bounded: rooms that do not fit are found in the store later."""
+"""Rooms that are to be looked at, by time. Pure, and bounded: rooms that do not fit are found in the store later."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The key that a node signs its pushes with: made at the first use, in the data folder, for its owner's eyes alone.
 
 Browsers tie a subscription to this key. A node that loses it has to have all its users subscribe again, so it belongs
-into backups of the folder, and it is never replaced by itself. The nodes of a cluster, each of which pushes to the same
-devices, make theirs from what they share.
+into backups of the folder, and it is never replaced by itself. The nodes of a cluster all push to the
+same devices, so they make the key from what they share.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from gochat.domain.commands import AnyEphemeral
 
 
 class Presence(Protocol):
-    """Which users are online, on whatever node their sessions are. Nothing here waits. Two users who may not see each
+    """The users who are online, with sessions on any node. Nothing here waits. Two users who may not see each
     other's presence are the caller's to keep apart: this tells everything."""
 
     def came(self, user: str) -> bool:

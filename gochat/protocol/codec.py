@@ -48,7 +48,7 @@ class Codec(ABC):
     def __init__(self, name: str, decoder: Decoder) -> None:
         self.name = name
         self.decode_request: Callable[[bytes], AnyRequest] = decoder(AnyRequest)  # type: ignore[arg-type]
-        """One request from one payload. Raises one of DECODING, of which `bad_frame` makes what the client is told."""
+        """One request from one payload. Raises one of DECODING, for which `bad_frame` has the answer."""
         self._decode_envelope: Callable[[bytes], _Envelope] = decoder(_Envelope)
 
     @abstractmethod

@@ -125,7 +125,7 @@ def typing(request: req.Typing, who: Principal, limits: Limits) -> commands.AnyC
     return check_room(request.room, who) or commands.Typing(room=request.room, user=who.user, admin=who.admin)
 
 
-#: Which optional fields each action of `group` takes, and which of them it needs.
+#: The optional fields that each action of `group` takes, and those of them that it needs.
 ACTIONS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "create": (frozenset({"title", "users", "history", "post"}), frozenset()),
     "set": (frozenset({"title", "history", "post"}), frozenset()),

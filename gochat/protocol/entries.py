@@ -10,7 +10,7 @@ from gochat.domain.facts import Role
 
 #: The state that one user holds of another. `request`: the other asks to write. See domain/relationship.py.
 RelationState: TypeAlias = Literal["none", "request", "contact", "blocked", "declined"]
-#: Who may write in a group, as lists tell it: not where all members may.
+#: The members who may write in a group, as lists tell it; left out where all may.
 PostLimit: TypeAlias = Literal["moderators", "owner"]
 
 

@@ -261,7 +261,7 @@ class Suspensions(Request, tag="suspensions", kw_only=True):
 
 
 class GroupAction(Request, tag="group", kw_only=True):
-    """One action on a group. Which of the optional fields an action takes is checked in `conversation`."""
+    """One action on a group. One that lacks a field that it needs, or has one that it does not take, is refused."""
 
     name: Name
     action: Literal["create", "set", "add", "remove", "role", "leave", "delete", "mute", "unmute", "ban", "unban"]

@@ -170,8 +170,8 @@ class Positions:
         return True
 
     def enter(self, room: str, first: int) -> None:
-        """The user comes into the group with the facts that are delivered now, the first of which is `first`. The room
-        starts with these, unless facts up to an earlier removal are still being read: then they come after those."""
+        """The user comes into the group with the facts that are delivered now, from `first` on. The room starts with
+        these, unless facts up to an earlier removal are still being read: then they come after those."""
         position = self.position(room)
         if not (isinstance(position, Replaying) and position.begin_stay(first)):
             self.put(room, None)

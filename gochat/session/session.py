@@ -147,7 +147,7 @@ class Session(Listener):
         """Return when something that was received has been carried out or answered."""
         if self._inbox is None:
             self._inbox = deque()
-        self.waiting = True  # Whatever is settled then pumps, which wakes this task.
+        self.waiting = True  # The next request to be settled pumps, which wakes this task.
         if self.burst_left <= 0:
             await trio.lowlevel.checkpoint()
             self.burst_left = BURST

@@ -114,7 +114,7 @@ class Client:
         """Room and seq of its own messages that were acked."""
         self._closing = False
         self._lagging: set[str] = set()
-        """Rooms of which something was left out, until they are resumed."""
+        """Rooms with a gap in what was told, until they are resumed."""
         self._resuming: dict[str, list[Frame]] = {}
         """By room that it has asked to be told again, the frames since then: after the answer they come once more."""
         self._retries: trio.Nursery

@@ -51,8 +51,8 @@ class BulkInsert:
 
 
 class ExistsQuery:
-    """A query over many rows, of which only is asked whether it gives one. A row of NULLs must give none: with such the
-    rows are made up to a chunk, so that nearly always it is one statement."""
+    """A query over many rows, to learn no more than whether it gives one. A row of NULLs must give none: such rows fill
+    up a chunk, so that nearly always it is one statement."""
 
     def __init__(self, head: str, columns: int, write_buffer: str) -> None:
         self._insert = BulkInsert(head, columns, write_buffer)

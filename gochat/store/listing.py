@@ -46,7 +46,7 @@ _SKIPPED = BulkInsert(
 
 def let_stale(connection: sqlite3.Connection, rows: Sequence[Row]) -> set[int]:
     """Messages came in these private rooms, for each of their seats: (user, room's number). They are stale from now
-    on. A user who has too many then has all of them brought up to date. The rooms of which a seat is stale no more."""
+    on. A user who has too many then has all of them brought up to date. The rooms in which a seat is stale no more."""
     _STALE.run(connection, rows)
     fresh: set[int] = set()
     for user, count in _COUNTS.rows(connection, [(user,) for user in {user for user, _ in rows}]):
@@ -101,7 +101,7 @@ def is_shown(connection: sqlite3.Connection, room_pk: int, seq: int) -> bool:
 
 
 def full_blocks(connection: sqlite3.Connection, room_pk: int, low: int, high: int, order: str) -> Iterator[int]:
-    """The blocks low..high of which no fact is a message that is shown."""
+    """The blocks low..high that hold no message to be shown."""
     for (block,) in connection.execute(
         f"""SELECT block FROM skipped WHERE num = ? AND facts = {BLOCK} AND block BETWEEN ? AND ?
             ORDER BY block {order}""",

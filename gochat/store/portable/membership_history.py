@@ -1,5 +1,5 @@
-"""Which users were in a room, and what it was called, as its facts make it: for any point of the log, where the store's
-own tables know only the present."""
+"""The users who were in a room, and its title, as its facts make them: for any point of the log, where the store's own
+tables know only the present."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from gochat.domain import folding
 
 #: Scripts without spaces: Thai to Khmer, kana, bopomofo, Han with its extensions, Yi; Korean, its letters included; and
-#: the letters that make flags, of which two are one. Folding leaves no signs among them.
+#: the letters that make flags, two for each flag. Folding leaves no signs among them.
 DENSE: Final = (
     "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u312f\u3130-\u318f\u31a0-\u31bf\u31f0-\u31ff"
     "\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua48f\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff"

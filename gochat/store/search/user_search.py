@@ -1,10 +1,11 @@
 """Finds users by id or by the words of their shown name: first users who have the typed text, then users who
 have something one letter away from it.
 
-The query is read in two ways: as it stands, since ids have dots in them, and cut into words, all of which a
-user must have. Each way, exactly and nearly, is a stage. A stage goes through the words that one of its words stands
-for, in order, and checks each user's own words for the rest. A user is listed at the first stage that finds them, by
-the first word that it finds: so nobody is listed twice, and the end of one page says where the next one starts.
+The query is read in two ways: as it stands, since ids have dots in them, and cut into words; a
+user must have all of them. Each way, exactly and nearly, is a stage. A stage goes through the words that one of its
+words stands for, in order, and checks each user's own words for the rest. A user is listed at the first stage that
+finds them, by the first word that it finds: so nobody is listed twice, and the end of one page says where the next one
+starts.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class _Stage(NamedTuple):
 
 
 class _Cursor(NamedTuple):
-    """Where a page ended: the stage, which of its words led, and the row."""
+    """The end of a page: the stage, the place of the word that led, and the row."""
 
     stage: int = 0
     leader: int | None = None
@@ -123,8 +124,8 @@ def _found(search: _Search, after: _Cursor) -> Iterator[tuple[_Cursor, str | Non
 
 
 def _lead(search: _Search, stage: _Stage, chosen: int | None) -> tuple[int, list[Span], set[str] | None]:
-    """Which word to go by: the one that the fewest have, unless an earlier page chose; its spans; and if another word
-    says so, which users alone may be found."""
+    """The word to go by, which is the one that the fewest users have, unless an earlier page chose; its spans; and, if
+    another word narrows them down, the only users who may be found."""
     longest = sorted(range(len(stage.words)), key=lambda n: -len(stage.words[n]))
     candidates = {n: _ranges(search, stage, n) for n in longest[: _NEAR_LEADERS if stage.fuzzy else _LEADERS]}
     if chosen is not None and chosen not in candidates:

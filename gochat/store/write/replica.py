@@ -306,7 +306,7 @@ class _Cycle:
         self._relations[room] = relation
 
     def _relation_before(self, room: str) -> Relation | None:
-        """The relation without the facts of the entry that is taken, some of which are in `_batches` already."""
+        """The relation without the facts of the entry that is taken; `_batches` may have some of those already."""
         return self._relations[room] if room in self._relations else self._read_relation(room)
 
     def _take_note(self, partition: int, state: PartitionState, note: object) -> None:

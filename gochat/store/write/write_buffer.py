@@ -126,8 +126,8 @@ class WriteBuffer:
         return bool(names) if rooms is None else any(room in names for room in rooms)
 
     def rooms_of(self, numbers: Iterable[int]) -> list[int] | None:
-        """The rooms of which one of these transactions, whose rows were seen in the table, is or may be; None: that is
-        not known."""
+        """The rooms that have, or may have, messages in one of these transactions, whose rows were seen in the table;
+        None: that is not known."""
         rows = self._rows
         found: set[int] = set()
         for number in numbers:
