@@ -1,9 +1,10 @@
-"""One real server for all tests of a process; each test has a cluster of its own on it. And one clock for all nodes."""
+"""One real server for all tests of a process; each test has a cluster of its own on it. And one clock for all nodes;
+and three nodes on a log in memory."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import pytest
 import trio
 
 from gochat.cluster import registry
+from tests.cluster.joining import new_log
 from tests.cluster.primaries import Primaries
 from tests.cluster.real import RealServer
+from tests.cluster.town import NAMES, Town
 
 
 @pytest.fixture(scope="session")
@@ -68,3 +71,12 @@ def own_redis() -> Iterator[RealServer]:
 def one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """The nodes' clocks go with the server's."""
     monkeypatch.setattr(registry, "wall_ms", lambda: int(trio.current_time() * 1000))
+
+
+@pytest.fixture
+async def town(tmp_path: Path, nursery: trio.Nursery) -> AsyncIterator[Town]:
+    town = Town(tmp_path, await new_log(), nursery)
+    # Thousands of tries ask more than a person may.
+    await town.start(*NAMES, limits={"reads_per_s": 0.0, "refusals_per_s": 0.0})
+    yield town
+    await town.aclose()
