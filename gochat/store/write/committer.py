@@ -25,6 +25,7 @@ from gochat.store.health import Health, is_damage
 from gochat.store.listing import seats_among
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
 from gochat.store.write.expiry import Expired, Old
+from gochat.store.write.in_doubt import InDoubt
 from gochat.store.write.index_feeder import IndexFeeder
 from gochat.store.write.logs import Batch
 from gochat.store.write.notes import Notes
@@ -90,8 +91,7 @@ class Committer:
         """Rooms whose log was found not to be whole, until it is."""
         self._replica: LogReplica | None = None
         """Made over the writer when the first entry of a cluster's log comes."""
-        self._in_doubt: list[Cycle[Any]] = []
-        """The cycles that a `follow` that failed had committed, or tried to."""
+        self._in_doubt = InDoubt()
         self._index = IndexFeeder(self._writer.connection, pace.feed_s, self._counts, self._health)
         self._after(self._writer)
         self._busy_at = self._merged_at = self._failed_at = time.monotonic()
@@ -152,20 +152,20 @@ class Committer:
         if self._replica is None:
             self._replica = LogReplica(writer)
         replica = self._replica
-        done = [cycle for cycle in self._in_doubt if replica.holds(cycle)]
+        self._in_doubt.settle(replica.holds)
+        done = self._in_doubt.take(news)
         try:
             rest = replica.not_applied(news) if done else news
             if rest:
                 done.append(replica.follow(certifier, rest))
         except Exception as error:
-            self._in_doubt = [*done, *replica.attempts]
+            self._in_doubt.add([*done, *replica.attempts])
             self._discard(())
             if is_damage(error):
                 self._health.damaged(str(error))
             self._counts.failed += 1
             self._health.writing = f"the log's entries can't be recorded: {error}"
             raise StoreError(self._health.writing) from error
-        self._in_doubt = []
         cycle = together(done)
         self._health.writing = None
         self._after(writer, sum(map(len, cycle.applied.values())), began)

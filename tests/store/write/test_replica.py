@@ -17,6 +17,7 @@ from gochat.cluster import certify
 from gochat.cluster.certifier import Certified, Certifying
 from gochat.cluster.certify import DuplicateKeys, Valid, Void
 from gochat.cluster.entry import Entry, partition_of
+from gochat.cluster.ports import PARTITIONS
 from gochat.domain import facts
 from gochat.domain.ids import is_dm
 from gochat.domain.record import Recorded, RoomRecord
@@ -233,12 +234,8 @@ def test_a_key_is_known_to_be_recorded_though_the_entry_does_not_hold(tmp_path: 
     assert follower.applied[-1].ruling.verdict == DuplicateKeys({("ann", "k"): Recorded(2, 1_000)})
 
 
-@pytest.mark.parametrize("took_effect", [True, False])
-def test_after_a_commit_that_failed_the_same_may_be_asked_again(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, took_effect: bool
-) -> None:
-    follower, partition = Follower(tmp_path / "a.db"), partition_of(TEA)
-    follower.take(partition, placed([b""]))
+def fail_once(monkeypatch: pytest.MonkeyPatch, follower: Follower, *, took_effect: bool) -> None:
+    """Have the next COMMIT fail, whether or not the disk takes it."""
     writer = follower.committer._writer
     assert writer is not None
     finish = writer._finish
@@ -252,6 +249,15 @@ def test_after_a_commit_that_failed_the_same_may_be_asked_again(
         raise sqlite3.OperationalError("disk I/O error")
 
     monkeypatch.setattr(writer, "_finish", fail)
+
+
+@pytest.mark.parametrize("took_effect", [True, False])
+def test_after_a_commit_that_failed_the_same_may_be_asked_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, took_effect: bool
+) -> None:
+    follower, partition = Follower(tmp_path / "a.db"), partition_of(TEA)
+    follower.take(partition, placed([b""]))
+    fail_once(monkeypatch, follower, took_effect=took_effect)
     pieces = placed([entry(1, facts=[message(TEA, 1)])], 2)
     with pytest.raises(StoreError):
         follower.take(partition, pieces)
@@ -261,6 +267,34 @@ def test_after_a_commit_that_failed_the_same_may_be_asked_again(
     follower.take(partition, placed([entry(2, facts=[message(TEA, 1)])], 3))
     (last,) = follower.applied[-1].ruling.facts
     assert last.seq == 2
+
+
+@pytest.mark.parametrize("took_effect", [True, False])
+def test_after_a_commit_that_failed_another_partition_may_come_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, took_effect: bool
+) -> None:
+    """A repair records its partition while the reader of another one waits to try again."""
+    follower, partition = Follower(tmp_path / "a.db"), partition_of(TEA)
+    other, third = ((partition + n) % PARTITIONS for n in (1, 2))
+    for each in (partition, other, third):
+        follower.take(each, placed([b""]))
+    fail_once(monkeypatch, follower, took_effect=took_effect)
+    news = {partition: placed([entry(1, facts=[message(TEA, 1)])], 2), third: placed([b""], 2)}
+    with pytest.raises(StoreError):
+        follower.committer.follow(CERTIFYING, news)
+    between = follower.committer.follow(CERTIFYING, {other: placed([b""], 2)})
+    assert list(between.applied) == [other], "nobody who repairs one is told of the others"
+    fail_once(monkeypatch, follower, took_effect=False)
+    with pytest.raises(StoreError):
+        follower.committer.follow(CERTIFYING, {other: placed([b""], 3)})
+    again = follower.committer.follow(CERTIFYING, news)
+    assert {each: [applied.place for applied in found] for each, found in again.applied.items()} == {
+        partition: [(1, 2)],
+        third: [(1, 2)],
+    }
+    assert isinstance(again.applied[partition][0].ruling.verdict, Valid)
+    assert list(follower.committer.follow(CERTIFYING, {other: placed([b""], 3)}).applied) == [other]
+    assert follower.read(lambda connection: connection.execute("SELECT count(*) FROM fact").fetchone()) == (1,)
 
 
 def test_rooms_have_the_same_numbers_on_every_node(tmp_path: Path) -> None:
