@@ -85,18 +85,16 @@ class Teller:
             if own is not None:
                 own.tell(verdict if isinstance(verdict, DuplicateKeys) else Overtaken())
             return
-        if entry.kind == "nodes":
-            self._naps.concern()
-            self._take_nodes(partition, ruling.noted)
-        side_records: Sequence[AnyNews] = ruling.side_records if own is None else own.side_records
-        for record in side_records:
-            if isinstance(record, _STANDING):
-                self.stood(record)
-                if own is None and ends_access(record):
-                    self._registry.beat_soon()
-        if own is not None:
-            own.tell(_committed(own, verdict, commit, applied.room_pk))
-        elif entry.kind == "room":
+        try:
+            if entry.kind == "nodes":
+                self._naps.concern()
+                self._take_nodes(partition, ruling.noted)
+            self._enforce(ruling.side_records if own is None else own.side_records, own)
+        finally:
+            # Its sender waits without an end, and nobody else would tell it.
+            if own is not None:
+                own.tell(_committed(own, verdict, commit, applied.room_pk))
+        if own is None and entry.kind == "room":
             batch = ForeignBatch(
                 entry.room,
                 commit,
@@ -108,6 +106,13 @@ class Teller:
             )
             if self.heard(batch):
                 self._naps.concern()
+
+    def _enforce(self, side_records: Sequence[AnyNews], own: Own | None) -> None:
+        for record in side_records:
+            if isinstance(record, _STANDING):
+                self.stood(record)
+                if own is None and ends_access(record):
+                    self._registry.beat_soon()
 
     def _complain(self, partition: int, n: int) -> None:
         """Something that no node wrote stands in the log; it is void on all of them."""

@@ -7,6 +7,7 @@ import trio
 
 from gochat.cluster import faults
 from gochat.cluster.journal import ClusterJournal
+from gochat.domain.side_records import Suspended
 from tests.cluster.town import PATIENCE_S, Town, facts_of
 
 
@@ -65,6 +66,23 @@ async def test_a_suspended_user_is_out_on_every_node(town: Town) -> None:
     assert await bob.closed() == 4503
     with pytest.raises(AssertionError, match="suspended"):
         await town.peer("west", "bob")
+
+
+async def test_an_admin_is_answered_though_a_session_can_not_be_closed(
+    town: Town, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody else would tell the one who asked, and everybody who suspends somebody waits for that."""
+
+    def fail(record: Suspended) -> None:
+        raise RuntimeError(f"{record.user} can't be told")
+
+    monkeypatch.setattr(town.nodes["north"].gateway.journal._teller, "stood", fail)  # type: ignore[attr-defined]
+    admin = town.rest("north", "root", "chat:read", "chat:write", "admin")
+    with trio.fail_after(PATIENCE_S):
+        for user in ("bob", "cat"):
+            answer = await admin("PUT", f"/v1/admin/suspensions/{user}", {"reason": "spam"})
+            assert answer.status < 300, answer.body
+    assert "could not be handed on" in caplog.text
 
 
 async def test_a_node_that_is_put_out_serves_nobody(town: Town) -> None:
