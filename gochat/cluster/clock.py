@@ -2,6 +2,10 @@
 
 A node whose clock differs would date messages wrongly, and end mutes and tokens too early or too late. The server's
 clock is one among the others: where all nodes differ from it alike, it is the server's that is wrong, and they go on.
+
+That is found out some seconds late. A clock that was set forward would have dated messages by then, and a room's times
+never go back. So a node also compares its clock with a steady one whenever it is about to date anything, and dates
+nothing after a leap until the others have been asked.
 """
 
 from __future__ import annotations
@@ -9,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from statistics import median
 from typing import Final
+
+import trio
 
 from gochat.cluster.ports import Bulletin
 
@@ -29,6 +35,10 @@ class Clock:
         self._now_ms = now_ms
         self.ahead_ms = 0
         """How far it is ahead of the server's, as of the last look."""
+        self._looked: float | None = None
+        """How far it was ahead of the steady clock then, in milliseconds."""
+        self._trusted: float | None = None
+        """The same as of the last look after which nobody found it wrong."""
 
     async def look(self) -> None:
         """Raises ServerAway."""
@@ -37,6 +47,24 @@ class Clock:
         after = self._now_ms()
         if 0 <= after - before <= _SLOW_MS:
             self.ahead_ms = (before + after) // 2 - server
+            self._looked = self._ahead_of_steady_ms()
+
+    def trust(self) -> None:
+        """The clock is right, as it was at the last look."""
+        self._trusted = self._looked
+
+    def leap(self) -> str | None:
+        """Why nothing is to be dated now, where the clock has been set forward since it was last found to be right.
+        A clock that was set back does no harm before that is found: no time in a room is before the last one."""
+        if self._trusted is None:
+            return None
+        by_ms = self._ahead_of_steady_ms() - self._trusted
+        if by_ms <= MOST_OFF_MS:
+            return None
+        return f"this node's clock was set forward by {by_ms / 1000:,.0f} s, and is yet to be compared with the others'"
+
+    def _ahead_of_steady_ms(self) -> float:
+        return self._now_ms() - trio.current_time() * 1000
 
     def is_in_doubt(self, others: Iterable[int]) -> bool:
         """Whether another node finds the server's clock elsewhere than this one did: a clock may have been set since

@@ -333,7 +333,10 @@ class ClusterJournal:
         self._noting.got(record.room, user, seq)
 
     def note_user(self, user: str, *, name: str | None = None, last_seen: int | None = None) -> None:
-        self._noting.user(user, name, last_seen)
+        if self._registry.clock_problem is not None:
+            last_seen = None  # A time to come would hold on all nodes, and keep notifications from the user until then.
+        if name is not None or last_seen is not None:
+            self._noting.user(user, name, last_seen)
 
     async def flush_notes(self) -> None:
         if not self._barriers.is_away:

@@ -78,7 +78,7 @@ class NodeRegistry:
         """Whether the node did not count when it started, and as far as it knows nobody else is aware that it counts
         now. Its beats do not tell how far it has recorded meanwhile, from the first on: the log that it follows may be
         one that all others have left, and whoever comes to that must not take this node for one that makes sure."""
-        self.clock_problem: str | None = None
+        self._clock_problem: str | None = None
         """Why this node's clock is the one that is wrong, as of the last beats."""
         self._off_since: float | None = -math.inf
         """Since when this node's clock has been found off; a node that begins has no time to lose."""
@@ -134,7 +134,7 @@ class NodeRegistry:
         self._began = trio.current_time()
         while True:
             try:
-                if trio.current_time() >= look_at:
+                if trio.current_time() >= look_at or self.clock.leap() is not None:
                     look_at = trio.current_time() + CLOCK_S
                     await self.clock.look()
                 if await self._beat():
@@ -163,16 +163,22 @@ class NodeRegistry:
                 await self._soon.wait()
             self._soon = trio.Event()
 
+    @property
+    def clock_problem(self) -> str | None:
+        """Why this node must date nothing by its clock: it is the one that is wrong, or may be."""
+        return self._clock_problem or self.clock.leap()
+
     def _compare_clocks(self) -> bool:
         """Whether the server's clock must be looked at again with the next beat."""
         ahead = [info.ahead_ms for info in self.alive]
         problem, now = self.clock.problem(ahead), trio.current_time()
         if problem is None:
             self._off_since = None
+            self.clock.trust()
         elif self._off_since is None:
             self._off_since = now
         lasts = self._off_since is not None and now - self._off_since >= PATIENCE_S
-        self.clock_problem = problem if lasts else None
+        self._clock_problem = problem if lasts else None
         return self.clock.is_in_doubt(ahead)
 
     def beat_soon(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import trio
 
 from gochat.cluster.clock import Clock
 
@@ -69,3 +70,24 @@ def test_it_is_the_one_that_differs_from_most(own: int, others: list[int], said:
     problem = clock.problem(others)
     assert (problem is None) == (said is None)
     assert said is None or said in str(problem)
+
+
+async def test_a_clock_that_was_set_forward_is_known_at_once_until_it_is_found_right() -> None:
+    server = Server()
+    steady = trio.current_time
+    clock = Clock(server, lambda: server.ahead + int(steady() * 1000))  # type: ignore[arg-type]
+    assert clock.leap() is None, "nothing is known yet"
+    await clock.look()
+    server.ahead = HOUR
+    assert clock.leap() is None, "nor has anybody found it right"
+    server.ahead = 0
+    clock.trust()
+    for ahead, leaps in ((4_900, False), (-HOUR, False), (5_100, True), (HOUR, True)):
+        server.ahead = ahead
+        assert (clock.leap() is not None) == leaps
+    clock.trust()
+    assert "3,600 s" in str(clock.leap()), "it was right before, which says nothing of now"
+    await clock.look()
+    assert clock.leap() is not None
+    clock.trust()
+    assert clock.leap() is None

@@ -11,6 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from gochat.cluster import faults
+from gochat.cluster.clock import PATIENCE_S
 from gochat.cluster.journal import LEAVE_S, joined
 from gochat.cluster.ports import PARTITIONS
 from gochat.cluster.registry import CLOCK_S, NodeRegistry, RolledBack
@@ -150,13 +151,40 @@ async def test_a_node_whose_clock_is_wrong_takes_nothing(autojump_clock: MockClo
         clock = journal.registry.clock
         right = clock._now_ms
         clock._now_ms = lambda: right() + 3_600_000
-        await until(lambda: journal.registry.clock_problem)
+        with pytest.raises(StoreError, match="set forward by 3,600 s"):
+            await journal.append_side_records(SUSPENDED)
+        await until(lambda: "ahead" in str(journal.registry.clock_problem))
         with pytest.raises(StoreError, match="3,600 s ahead"):
             await journal.append_side_records(SUSPENDED)
         await journal_of(north).append_side_records(SUSPENDED)
+        for user in ("ann", "bob"):
+            journal.note_user(user, name=user.title(), last_seen=right() + 3_600_000)
+        journal.note_user("cat", last_seen=right() + 3_600_000)
+        await journal.flush_notes()
+        assert await south.archive.users(["ann", "bob", "cat"]) == {"ann": ("Ann", None), "bob": ("Bob", None)}
         clock._now_ms = right
         await until(lambda: not journal.registry.clock_problem)
         await journal.append_side_records(SUSPENDED)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+async def test_a_clock_that_leaps_and_is_right_costs_a_moment(autojump_clock: MockClock, alone: bool) -> None:
+    """As after a machine slept, or where it started with a clock that was slow, and all others know better."""
+    server = await new_log()
+    async with serving(server, "north", *[] if alone else ["south"]) as (north, *others):
+        journal = journal_of(north)
+        await until(lambda: journal.registry.members and (alone or journal.registry.alive))
+        await trio.sleep(CLOCK_S)
+        clock, right = journal.registry.clock, journal.registry.clock._now_ms
+        with trio.fail_after(PATIENCE_S):
+            clock._now_ms = lambda: right() + 3_600_000
+            for store in others:
+                journal_of(store).registry.clock._now_ms = clock._now_ms
+            server.strike(faults.ClockSet(ahead_ms=3_600_000))
+            with pytest.raises(StoreError, match="set forward by 3,600 s"):
+                await journal.append_side_records(SUSPENDED)
+            await until(lambda: journal.registry.clock_problem is None)
+            await journal.append_side_records(SUSPENDED)
 
 
 @pytest.mark.parametrize("ahead_ms", [3_600_000, -3_600_000])

@@ -31,7 +31,8 @@ class InDoubt:
 
     def take(self, partitions: Collection[int]) -> list[Cycle[Any]]:
         """Hand over the cycles as far as they are about these partitions, in their order. Those must be settled."""
-        taken, left = [], []
+        taken: list[Cycle[Any]] = []
+        left: list[Cycle[Any]] = []
         for cycle in self._cycles:
             for part, found in ((True, taken), (False, left)):
                 applied = {p: entries for p, entries in cycle.applied.items() if (p in partitions) is part}
