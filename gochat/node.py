@@ -177,13 +177,22 @@ async def running(settings: Settings, shared: Shared | None = None) -> AsyncIter
     data = Path(settings.node.data)
     folder.make(data)
     with folder.locked(data):
-        if shared is None:
-            folder.check_servable(data)
-        if not settings.auth.configured and make_secret(data):
-            log.info("made the secret that signs tokens", extra={"file": str(data / FILE_NAME)})
-        open_store = partial(stores.open, folder.database(data))
-        async with running_on(open_store, RulesInForce(settings.policy), settings, shared) as node:
+        async with running_in_locked(settings, shared) as node:
             yield node
+
+
+@contextlib.asynccontextmanager
+async def running_in_locked(settings: Settings, shared: Shared | None = None) -> AsyncIterator[Node]:
+    """The same in a folder that the caller has locked; for a node of a cluster since before it read there which node
+    that is."""
+    data = Path(settings.node.data)
+    if shared is None:
+        folder.check_servable(data)
+    if not settings.auth.configured and make_secret(data):
+        log.info("made the secret that signs tokens", extra={"file": str(data / FILE_NAME)})
+    open_store = partial(stores.open, folder.database(data))
+    async with running_on(open_store, RulesInForce(settings.policy), settings, shared) as node:
+        yield node
 
 
 class OpenStore(Protocol):

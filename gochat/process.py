@@ -11,6 +11,7 @@ import signal
 import sqlite3
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import TypeAlias
 
 import trio
@@ -20,7 +21,8 @@ from gochat.cluster.shared import Shared
 from gochat.config import Settings
 from gochat.errors import GochatError
 from gochat.listening import TRANSPORTS
-from gochat.node import Node, running
+from gochat.node import Node, running_in_locked
+from gochat.store import folder
 from gochat.store.schema import WAL_RESET_BUG, has_wal_reset_bug
 
 log = logging.getLogger(__name__)
@@ -50,28 +52,35 @@ def _only(error: BaseException) -> GochatError | None:
 
 
 async def _main(settings: Settings, companion: Companion | None) -> int:
+    data = Path(settings.node.data)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
         if not settings.cluster.url:
-            await _serve(settings, companion, signals, None)
+            folder.make(data)
+            with folder.locked(data):
+                await _serve(settings, companion, signals, None)
             return 0
         from gochat import clustering  # redis-py: only where there is a cluster
 
-        found: list[clustering.Part] = []  # Nothing, where a signal came before the server was there.
-        async with trio.open_nursery() as waiting:
-            waiting.start_soon(_cancel_at_signal, signals, waiting.cancel_scope)
-            found.append(await clustering.find_server(settings))
-            waiting.cancel_scope.cancel()
-        for part in found:
-            async with clustering.shared(settings, part) as shared:
-                await _serve(settings, companion, signals, shared)
+        clustering.part_of(settings)  # Nothing is made, and nothing locked, in a folder that is none of a cluster's.
+        # The server may be waited for: meanwhile no command takes the folder out of its cluster, or makes it anew.
+        with folder.locked(data):
+            found: list[clustering.Part] = []  # Nothing, where a signal came before the server was there.
+            async with trio.open_nursery() as waiting:
+                waiting.start_soon(_cancel_at_signal, signals, waiting.cancel_scope)
+                found.append(await clustering.find_server(settings))
+                waiting.cancel_scope.cancel()
+            for part in found:
+                async with clustering.shared(settings, part) as shared:
+                    await _serve(settings, companion, signals, shared)
     return 0
 
 
 async def _serve(
     settings: Settings, companion: Companion | None, signals: AsyncIterator[int], shared: Shared | None
 ) -> None:
+    """The folder is locked."""
     async with trio.open_nursery() as nursery:
-        async with running(settings, shared) as node:
+        async with running_in_locked(settings, shared) as node:
             if has_wal_reset_bug(sqlite3.sqlite_version_info):
                 log.info("SQLite %s: %s", sqlite3.sqlite_version, WAL_RESET_BUG)
             for name, address in node.addresses:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from gochat.store.portable.backup import check
 from gochat.store.write import log_state
 from tests.cluster.real import RealServer
 from tests.contracts.scribe import Scribe
+from tests.forked import Process
 
 SECRET = "s" * 32
 CONFIG = '[cluster]\nurl = "{url}"\nsecret = "{secret}"\n[auth]\nsecret = "{secret}"\n'
@@ -235,6 +238,26 @@ def test_who_leaves_has_a_chat_of_its_own_with_a_new_epoch(operator: Operator) -
     assert epoch(operator.folder / "one") != before
     assert check(folder.database(operator.folder / "one")).facts == 1
     assert "belongs to no cluster" in operator.run("cluster", "leave", "--data", operator.data("one"), "--yes", code=1)
+
+
+def test_no_command_takes_the_folder_of_a_node_that_waits_for_its_server(operator: Operator) -> None:
+    """What the node read of its folder holds until it serves."""
+    operator.run("cluster", "create", "--data", operator.data("one"))
+    operator.settings.write_text(CONFIG.format(url=f"unix://{operator.folder}/absent", secret=SECRET))
+    command = ["serve", "--data", operator.data("one"), "--config", str(operator.settings)]
+    output, theirs = os.pipe()
+    with open(os.devnull) as nothing, open(output) as said:
+        process = Process(command, (nothing.fileno(), theirs, theirs))
+        os.close(theirs)
+        try:
+            assert any("can't be used yet" in line for line in said)
+            for taking in (["leave", "--yes"], ["join", "--yes"], ["create"]):
+                refused = operator.run("cluster", *taking, "--data", operator.data("one"), code=3)
+                assert f"another gochat works in this folder (process {process.pid})" in refused
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait() == 0
+    operator.run("cluster", "leave", "--yes", "--data", operator.data("one"))
 
 
 def test_a_copied_database_is_served_by_nobody_alone(operator: Operator) -> None:
