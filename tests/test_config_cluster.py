@@ -92,6 +92,12 @@ def test_addresses_that_are_none(url: str, said: str) -> None:
         ({"advertise": "10.0.0.5:8080"}, "cluster.advertise", "http://HOST:PORT"),
         ({"advertise": "http://u:p@h"}, "cluster.advertise", "http://HOST:PORT"),
         ({"advertise": "http://h:1/path"}, "cluster.advertise", "without a path"),
+        ({"advertise": "http://h:1#part"}, "cluster.advertise", "without a path"),
+        ({"advertise": "http://chät.example:8080"}, "cluster.advertise", "write it as xn--cht-rla.example"),
+        ({"advertise": "http://a..b:80"}, "cluster.advertise", "the host a..b is no name"),
+        ({"advertise": f"http://{'a' * 64}:80"}, "cluster.advertise", "1 to 63"),
+        ({"advertise": f"http://{'ä' * 64}:80"}, "cluster.advertise", "1 to 63"),
+        ({"advertise": "http://a b:80"}, "cluster.advertise", "the host a b is no name"),
         ({"copies": 2}, "cluster.copies", "set it to 1"),
     ],
 )
@@ -100,6 +106,19 @@ def test_mistakes_name_the_key_and_the_way_out(changed: dict[str, object], key: 
     assert found == key
     assert said in problem
     assert "hunter2" not in problem
+
+
+@pytest.mark.parametrize(
+    "url", ["http://10.0.0.1:8080/", "https://[::1]:8080", "http://[fe80::1%eth0]:1", "http://node_1.internal.:80"]
+)
+def test_addresses_that_other_nodes_can_ask_at(url: str) -> None:
+    assert list(problems(settings(advertise=url))) == []
+
+
+def test_the_address_to_listen_at_is_one_that_other_nodes_can_ask_at() -> None:
+    unsaid = Settings(cluster=Cluster(url=URL, secret=SECRET), auth=Auth(secret=SECRET), http=Http(bind="chät:8080"))
+    ((key, problem),) = problems(unsaid)
+    assert key == "cluster.advertise" and "http.bind = chät:8080" in problem and "xn--cht-rla" in problem
 
 
 def test_all_mistakes_are_found_at_once() -> None:

@@ -44,8 +44,12 @@ class Peers:
         )
 
     async def ask(self, url: str, path: str, body: bytes = b"") -> bytes:
-        """The node's answer. `url`: where it says that it is reached; `path`: begins with /internal/. Raises
-        PeerAway."""
+        """The node's answer. `url`: where it says that it is reached, whatever that is; `path`: begins with
+        /internal/. Raises PeerAway."""
+        try:
+            address = httpcore2.URL(url.rstrip("/") + path)
+        except (TypeError, ValueError) as error:
+            raise PeerAway(f"{url} is no address of a node: {error}") from error
         time_ms = self._signer.now_ms()
         headers = {
             "content-type": "application/octet-stream",
@@ -54,9 +58,7 @@ class Peers:
         }
         try:
             with trio.fail_after(self._timeout_s):
-                async with self._pool.stream(
-                    "POST", url.rstrip("/") + path, headers=list(headers.items()), content=body
-                ) as response:
+                async with self._pool.stream("POST", address, headers=list(headers.items()), content=body) as response:
                     answer = bytearray()
                     async with aclosing(response.aiter_stream()) as pieces:
                         async for piece in pieces:
@@ -73,6 +75,7 @@ class Peers:
             httpcore2.TimeoutException,
             httpcore2.UnsupportedProtocol,
             OSError,
+            UnicodeError,  # The host can be no name: it is encoded on its way to the resolver.
         ) as error:
             raise PeerAway(f"{url} can't be reached: {str(error) or type(error).__name__}") from error
         if status != 200:
@@ -86,8 +89,8 @@ class Peers:
 
 
 def _reason(body: bytes) -> str:
-    """Why a node refuses, in its own words."""
+    """Why a node refuses, in its own words: or those of whatever else answers at its address."""
     try:
         return msgspec.json.decode(body, type=_Problem).detail
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return body[:200].decode(errors="replace")

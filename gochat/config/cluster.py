@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final, Literal, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -14,6 +15,9 @@ from gochat.config.cluster_sections import Cluster
 _LEAST_SECRET_BYTES: Final = 32
 #: A name stands in keys of Redis and in a line of a file.
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+#: Between the dots of a host's name (RFC 1035 section 2.3.4); many have _ though it is not in the RFC.
+_LABEL: Final = re.compile(r"[A-Za-z0-9_-]{1,63}")
+_LONGEST_HOST: Final = 254
 _PORTS: Final = {"server": 6_379, "sentinels": 26_379, "cluster": 6_379}
 _KINDS: Final[dict[str, tuple[Literal["server", "sentinels", "cluster"], bool]]] = {
     "redis": ("server", False),
@@ -143,15 +147,31 @@ def _advertise_problems(advertise: str, http_bind: str) -> Iterator[tuple[str, s
                 f"http.bind = {http_bind} does not say where the other nodes reach this one; set it here, such as"
                 " http://10.0.0.5:8080",
             )
+        elif problem := _host_problem(host.strip("[]")):
+            yield "cluster.advertise", f"http.bind = {http_bind} is where the other nodes reach this one, and {problem}"
         return
     try:
         parts = urlsplit(advertise)
         fit = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
-        fit = fit and parts.port != 0 and parts.path in ("", "/") and not parts.query
+        fit = fit and parts.port != 0 and parts.path in ("", "/") and not {"?", "#"} & set(advertise)
     except ValueError:
         fit = False
     if not fit:
         yield "cluster.advertise", "must be http://HOST:PORT or https://HOST:PORT, without a path"
+    elif problem := _host_problem(parts.hostname or ""):
+        yield "cluster.advertise", problem
+
+
+def _host_problem(host: str) -> str | None:
+    """Why other nodes can't ask at this host, which is without brackets."""
+    labels = host.removesuffix(".").split(".")
+    if ":" in host or (len(host) <= _LONGEST_HOST and all(map(_LABEL.fullmatch, labels))):
+        return None
+    known = "set it to an IP address, or to a name of ASCII letters, digits and - with 1 to 63 between the dots"
+    if not host.isascii():
+        with suppress(UnicodeError):
+            known = f"write it as {host.encode('idna').decode()}"
+    return f"the host {host} is no name that other nodes can look up: {known}"
 
 
 def out_of_reach(cluster: Cluster, http_bind: str) -> Iterator[str]:

@@ -246,7 +246,7 @@ def test_no_command_takes_the_folder_of_a_node_that_waits_for_its_server(operato
     operator.settings.write_text(CONFIG.format(url=f"unix://{operator.folder}/absent", secret=SECRET))
     command = ["serve", "--data", operator.data("one"), "--config", str(operator.settings)]
     output, theirs = os.pipe()
-    with open(os.devnull) as nothing, open(output) as said:
+    with Path(os.devnull).open() as nothing, os.fdopen(output) as said:
         process = Process(command, (nothing.fileno(), theirs, theirs))
         os.close(theirs)
         try:

@@ -91,6 +91,8 @@ async def test_both_are_sure_of_the_other() -> None:
         (200, signed(b"answer", "t" * 32), b"answer", "without the cluster's secret"),
         (200, signed(b"other"), b"answer", "without the cluster's secret"),
         (403, {}, b"no", "refuses /internal/state .403.: no"),
+        (403, {}, b'{"detail": "\xff"}', "403"),
+        (403, {}, b'{"a":' + b"[" * 100_000, "403"),
         (302, {"location": "http://example.invalid/"}, b"", "refuses"),
     ],
 )
@@ -112,4 +114,26 @@ async def test_nobody_there() -> None:
     await listener.aclose()
     with trio.fail_after(60), pytest.raises(PeerAway, match="can't be reached"):
         await peers.ask(f"http://127.0.0.1:{port}", PATH)
+    await peers.aclose()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "node2",
+        "ftp://127.0.0.1:1",
+        "http://[::1",
+        "http://127.0.0.1:99999",
+        "http://chät.example:8080",
+        "http://a..b:80",
+        f"http://{'a' * 64}:80",
+        f"https://{'a' * 64}:80",
+    ],
+)
+async def test_an_address_that_is_none(url: str) -> None:
+    """An older release let a node advertise it."""
+    peers = Peers(signer(), timeout_s=60)
+    with trio.fail_after(60), pytest.raises(PeerAway):
+        await peers.ask(url, PATH)
     await peers.aclose()

@@ -38,6 +38,16 @@ def test_a_node_is_told_with_how_far_it_is() -> None:
     assert (unread.name, unread.missing, unread.alive) == ("?", None, False)
 
 
+async def test_a_node_that_advertises_no_address_does_not_end_the_look_at_the_others() -> None:
+    """A beat of an older release may carry anything there."""
+    one, two = (survey._node(member(name), ENDS, CODEC) for name in ("one", "two"))
+    asked = [one._replace(url="http://chät.example:8080"), two._replace(url="http://a..b:80")]
+    with trio.fail_after(60):
+        found = await survey.ask_each(asked, "s" * 32)
+    assert "http://chät.example:8080 is no address of a node" in str(found["id-one"])
+    assert "http://a..b:80 can't be reached" in str(found["id-two"])
+
+
 def test_nothing_that_stands_on_the_server_moves_the_cursor_of_a_terminal() -> None:
     node = survey._node(member("one"), ENDS, CODEC)
     told = "\n".join(lines(surveyed(node)._replace(cluster="c\x1b[2J")))
