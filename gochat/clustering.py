@@ -65,6 +65,7 @@ def part_of(settings: Settings) -> Part:
     where = str(place.absolute())
     marker = identity.read(place)
     if marker is None:
+        folder.check_servable(place)
         hint = "`gochat cluster create` makes a cluster of it, `gochat cluster join` one more node of a cluster"
         raise ConfigError("node.data", where, "belongs to no cluster, and cluster.url is set", hint=hint)
     database = folder.database(place)

@@ -89,8 +89,8 @@ def check_servable(data: Path) -> None:
             "node.data",
             str(data.absolute()),
             f"holds a copy of the cluster {copy.cluster}'s database, without the file {CLUSTER} that makes it a node",
-            hint="`gochat cluster join --from BACKUP` makes a node of the folder, and `gochat cluster leave` takes it"
-            " out of the cluster",
+            hint="`gochat cluster join --from BACKUP` makes a node of the folder, also where it was cut short, and"
+            " `gochat cluster leave` takes the folder out of the cluster",
         )
 
 

@@ -14,13 +14,20 @@ from gochat.commands import EXIT_OK, CommandError
 from gochat.commands.cluster.options import cluster_option, require_url
 from gochat.commands.files import Share
 from gochat.commands.options import config_option, data_option, load_settings
+from gochat.errors import StoreError
 
 if TYPE_CHECKING:
     from gochat.cluster.link import Link
     from gochat.config import Settings
     from gochat.store.portable.cluster import Copy
 
+_FLAG = "--replace-counting"
 _BACKUP = "`gochat backup FILE` on a node that serves makes one"
+
+_WAYS_OUT = (
+    "start it, and stop it by SIGTERM or Ctrl-C while another node serves: it counts no more then. Where it can't be "
+    f"started, {_FLAG} replaces its files and keeps them, and `gochat cluster forget` ends the waiting for it"
+)
 
 
 class Joined(NamedTuple):
@@ -31,6 +38,8 @@ class Joined(NamedTuple):
     """The folder's id."""
     kept: str | None
     """Where the database is that was replaced."""
+    kept_marker: str | None
+    """Where the file gochat.cluster is by which the folder was a node's."""
 
 
 @click.command()
@@ -42,18 +51,29 @@ class Joined(NamedTuple):
     help="A file of `gochat backup` from a node of the cluster.",
 )
 @click.option("--yes", is_flag=True, help="Replace a database that is there without asking.")
+@click.option(_FLAG, is_flag=True, help="Replace that of a node that counts, without asking.")
 @cluster_option
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as one object.")
 @data_option
 @config_option
-def join(backup: Path | None, yes: bool, url: str | None, as_json: bool, data: str | None, config: Path | None) -> int:
+def join(
+    backup: Path | None,
+    yes: bool,
+    replace_counting: bool,
+    url: str | None,
+    as_json: bool,
+    data: str | None,
+    config: Path | None,
+) -> int:
     """Prepare a folder for one more node.
 
     BACKUP is a file of `gochat backup`, made on a node of the cluster after `gochat cluster create`, and not so long
     ago that the log has dropped what came after. None is needed where the cluster was made from an empty folder and
     its log is whole. `gochat serve` then takes part.
 
-    A database that is in the folder is kept beside the new one, as gochat.db.replaced-TIME.
+    A database that is in the folder is kept beside the new one, as gochat.db.replaced-TIME. A node that was killed may
+    have messages that no other node has: its folder is replaced only after a second question, or with
+    --replace-counting.
 
     \b
     Examples:
@@ -69,19 +89,43 @@ def join(backup: Path | None, yes: bool, url: str | None, as_json: bool, data: s
         if not sys.stdin.isatty():
             raise click.UsageError(f"{database} is there; --yes replaces it without asking")
         click.confirm(f"Replace {database}?", abort=True, err=True)
-    done = next_node(settings, backup)
+        if not replace_counting and (loss := _loss(Path(settings.node.data))) is not None:
+            click.confirm(f"{loss}. Replace it all the same?", abort=True, err=True)
+            replace_counting = True
+    done = next_node(settings, backup, replace_counting=replace_counting)
     if as_json:
         click.echo(json.dumps(done._asdict()))
     else:
         told = f"{settings.node.data} is a node's folder of the cluster {done.name}"
         click.echo(f"{told}; `gochat serve` takes part", err=True)
         if done.kept is not None:
-            click.echo(f"what was there is now {done.kept}; delete it when you need it no more", err=True)
+            what = done.kept if done.kept_marker is None else f"{done.kept}, and its node's name {done.kept_marker}"
+            click.echo(f"what was there is now {what}; delete it when you need it no more", err=True)
     return EXIT_OK
 
 
-def next_node(settings: Settings, backup: Path | None) -> Joined:
-    """Make the folder one more node's. A database that is there is kept beside the new one. Raises GochatError."""
+def _loss(place: Path) -> str | None:
+    """Why messages may be lost with the database of the folder; None where the cluster goes on without that."""
+    from gochat.cluster import identity
+    from gochat.store import folder
+    from gochat.store.portable import cluster as of_cluster
+
+    database = folder.database(place)
+    try:
+        marker = identity.read(place) if database.exists() else None
+        if marker is None or not of_cluster.counts(database, marker.instance):
+            return None
+    except StoreError as error:
+        return f"{place} may be of a node that counts, with messages that no other node has ({error})"
+    return (
+        f"{place} is of node {marker.instance}, which counts: it may have messages that were acknowledged and that no "
+        "other node has"
+    )
+
+
+def next_node(settings: Settings, backup: Path | None, *, replace_counting: bool = False) -> Joined:
+    """Make the folder one more node's. A database that is there is kept beside the new one; that of a node which counts
+    is replaced only with `replace_counting`. Raises GochatError."""
     from gochat.cluster import layout
     from gochat.cluster.secret import cluster_secret
     from gochat.commands.cluster.server import server
@@ -92,6 +136,8 @@ def next_node(settings: Settings, backup: Path | None) -> Joined:
     place = Path(settings.node.data)
     folder.make(place)
     with folder.locked(place), server(settings) as link:
+        if not replace_counting and (loss := _loss(place)) is not None:
+            raise CommandError(loss, hint=_WAYS_OUT)
         layout.check_server(link)
         found = layout.find(link, name)
         if found is None:
@@ -127,7 +173,7 @@ def _take(link: Link, place: Path, file: Path, expected: Copy, secret: str) -> J
     from gochat.cluster import identity, layout
     from gochat.store import folder
     from gochat.store.portable import cluster as of_cluster
-    from gochat.store.portable.restore import put_in_place, staged
+    from gochat.store.portable.restore import marker_of, put_in_place, staged
 
     share = Share("copied")
     with staged(file, folder.database(place), share) as copied:
@@ -144,7 +190,8 @@ def _take(link: Link, place: Path, file: Path, expected: Copy, secret: str) -> J
         if not layout.reaches_back(link, copy.cluster, of_cluster.positions(copied.part)):
             raise CommandError(f"{file} is too old: the log has dropped what came after it", hint=_BACKUP)
         of_cluster.mark(copied.part, copy)  # It has answered nobody, whatever the node had whose backup it is.
-        # The file first: from then on no node serves the folder alone, whatever becomes of this command.
-        marker = identity.write(place, copy.cluster, copy.name)
         kept = put_in_place(copied, folder.database(place), joins=True)
-    return Joined(marker.cluster, marker.name, marker.instance, str(kept) if kept else None)
+        # The file last: with the database that was there it would make a node that says it has what another has.
+        marker = identity.write(place, copy.cluster, copy.name)
+    old = None if kept is None or not marker_of(kept).exists() else str(marker_of(kept))
+    return Joined(marker.cluster, marker.name, marker.instance, str(kept) if kept else None, old)

@@ -105,6 +105,19 @@ def positions(database: Path) -> dict[int, int]:
     return found
 
 
+def counts(database: Path, instance: str) -> bool:
+    """Whether the node is one that the others wait for where the log is repaired, as far as this database, its own,
+    says. Raises StoreError."""
+    try:
+        with closing(read_only(database)) as connection:
+            if not has_table(connection, "log_node"):
+                return False  # An older release wrote it.
+            found = "SELECT EXISTS (SELECT 1 FROM log_node WHERE instance = ? AND state = 'here')"
+            return bool(connection.execute(found, (instance,)).fetchone()[0])
+    except sqlite3.Error as error:
+        raise StoreError(f"{database} can't be read: {error}") from error
+
+
 def release(database: Path) -> None:
     """Make the database one of its own, with a new epoch. Nobody else may use it. Raises StoreError."""
     try:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from gochat.durable import sync_folder
 from gochat.errors import StoreError
-from gochat.store import newest
+from gochat.store import folder, newest
 from gochat.store.newest import Newest
 from gochat.store.portable import backup
 from gochat.store.portable.backup import Checked, Progress
@@ -45,7 +45,10 @@ def staged(file: Path, database: Path, progress: Progress = lambda done, goal: N
     found = backup.check(file)
     if database.exists() and file.samefile(database):
         raise StoreError(f"{file} is the node's own database")
-    descriptor, name = tempfile.mkstemp(prefix=".restore-", suffix=".part", dir=database.parent)
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=".restore-", suffix=".part", dir=database.parent)
+    except OSError as error:
+        raise StoreError(f"{database.parent} can't be written to: {error.strerror}") from error
     os.close(descriptor)
     part = Path(name)
     try:
@@ -65,8 +68,9 @@ def staged(file: Path, database: Path, progress: Progress = lambda done, goal: N
 
 def put_in_place(copy: Staged, database: Path, *, keep: bool = True, joins: bool = False) -> Path | None:
     """Give the copy a new epoch and the database's name; it is a database of its own, though it was a cluster's. With
-    `joins` it stays the cluster's, and its epoch stays too. Returns where the database that was there is kept, if there
-    was one. Nobody else may use the folder. Raises StoreError."""
+    `joins` it stays the cluster's, its epoch stays too, and the folder is no node's of a cluster any more until the
+    caller makes it one. Returns where the database that was there is kept, if there was one; `marker_of` says where the
+    file is by which it was a node's. Nobody else may use the folder. Raises StoreError."""
     noted = newest.read(database)
     there = _boot_of(database)
     epoch = copy.found.epoch if joins else new_epoch()
@@ -80,6 +84,10 @@ def put_in_place(copy: Staged, database: Path, *, keep: bool = True, joins: bool
             connection.execute("PRAGMA journal_mode = DELETE")
         _sync(copy.part)
         kept = _aside(database) if database.exists() else None
+        if joins:
+            # Before the database goes: with another one the file would make this folder a node that has lost entries,
+            # and the other nodes would believe that it has none of them. Without it nobody serves the folder.
+            _marker_aside(database.parent, kept)
         copy.part.replace(database)
         sync_folder(database.parent)
         newest.Note(database, new).close(new.commit)
@@ -106,6 +114,23 @@ def _aside(database: Path) -> Path:
         log_file.replace(f"{kept}-wal")
     Path(f"{database}-shm").unlink(missing_ok=True)
     return kept
+
+
+def _marker_aside(data: Path, kept: Path | None) -> None:
+    """Take away the file by which the folder is a node's of a cluster; it stays beside the database that is kept."""
+    marker = data / folder.CLUSTER
+    if not marker.exists():
+        return
+    if kept is None:
+        marker.unlink()
+    else:
+        marker.replace(marker_of(kept))
+    sync_folder(data)
+
+
+def marker_of(kept: Path) -> Path:
+    """The name of the file `gochat.cluster` of a database that is kept, if it had one."""
+    return kept.with_name(folder.CLUSTER + kept.name.removeprefix(folder.database(kept.parent).name))
 
 
 def _named(database: Path, stamp: str, n: int) -> Path:
