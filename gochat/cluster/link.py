@@ -217,7 +217,9 @@ class ServerLink:
         sock = getattr(self._connection, "_sock", None)
         if sock is not None:
             try:
-                sock.shutdown(socket.SHUT_RDWR)
+                # Not the method of a socket with TLS: that gives the TLS up first, and what the link's own thread sends
+                # before the connection is shut would leave in the clear.
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
             except OSError:
                 pass  # It is closed already.
 

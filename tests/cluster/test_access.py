@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ssl
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from redis.exceptions import AuthenticationError, ConnectionError
+from redis.exceptions import AuthenticationError, ConnectionError, RedisError
 
 from gochat.cluster.access import link_maker
+from gochat.cluster.link import ServerLink
 from gochat.config import Cluster
 from gochat.errors import ConfigError
 from tests.certificates import localhost
@@ -44,6 +47,42 @@ def answer(settings: Cluster) -> object:
 
 def test_a_server_shows_a_certificate_that_is_trusted(port: int, certificate: Path) -> None:
     assert answer(Cluster(url=f"rediss://localhost:{port}?ssl_ca_certs={certificate}")) == b"PONG"
+
+
+@pytest.fixture
+def link(port: int, certificate: Path) -> Iterator[ServerLink]:
+    """An open one, with TLS."""
+    made = link_maker(Cluster(url=f"rediss://localhost:{port}?ssl_ca_certs={certificate}"), PATIENCE_S)()
+    assert isinstance(made, ServerLink)
+    made.open()
+    yield made
+    made.close()
+
+
+def test_an_interrupted_connection_sends_nothing_in_the_clear(link: ServerLink) -> None:
+    """The thread whose link it is may be about to send a message, or the password."""
+    sock = link._connection._sock
+    assert isinstance(sock, ssl.SSLSocket)
+    link.interrupt()
+    assert sock._sslobj is not None  # type: ignore[attr-defined]
+    with pytest.raises(OSError, match=r"EOF occurred|Broken pipe"):
+        sock.send(b"a message")
+
+
+def test_an_interrupted_connection_waits_no_more(link: ServerLink) -> None:
+    ended: list[Exception] = []
+
+    def wait() -> None:
+        try:
+            link.call("BLPOP", "nothing", 0)
+        except (RedisError, OSError) as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    link.interrupt()
+    thread.join(PATIENCE_S / 2)
+    assert ended
 
 
 def test_one_that_nobody_vouches_for_is_refused(port: int, certificate: Path) -> None:
