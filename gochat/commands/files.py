@@ -63,6 +63,19 @@ def _unwritable(path: Path, error: OSError) -> CommandError:
     return CommandError(f"{path}: {(error.strerror or 'can not be written').lower()}")
 
 
+def tell(line: str, *, err: bool = False) -> None:
+    """Print a line of a command that goes on. A reader that has gone (`| head -1`) is no reason to end: from then on
+    such lines go nowhere."""
+    stream = sys.stderr if err else sys.stdout
+    try:
+        print(line, file=stream, flush=True)
+    except OSError as error:
+        # Python would try again what it could not write.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if not err:
+            tell(f"gochat: standard output can't be written: {error.strerror}", err=True)
+
+
 def stdin_descriptor() -> int:
     """The descriptor of standard input. Raises CommandError where the caller closed it (`<&-`)."""
     if sys.stdin is None:

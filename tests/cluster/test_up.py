@@ -153,6 +153,35 @@ def test_nodes_talk_and_go_on_without_one_that_was_killed(tmp_path: Path) -> Non
         assert cluster.process.wait(PATIENCE_S) == 0
 
 
+@pytest.mark.parametrize("gone", ["stdout", "stderr"])
+def test_it_outlives_the_reader_of_its_output(tmp_path: Path, gone: str) -> None:
+    binary()
+    command = [*GOCHAT, "cluster", "up", "-n", "1", "--json", "--data", str(tmp_path / "data")]
+    command += ["--http", "127.0.0.1:0", "--tcp", "127.0.0.1:0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRON)
+    with process:
+        assert process.stdout is not None and process.stderr is not None
+        try:
+            if gone == "stdout":
+                assert "redis" in process.stdout.readline()
+                process.stdout.close()
+                for line in process.stderr:
+                    if "standard output can't be written" in line:
+                        break
+                said = process.stderr
+            else:
+                process.stderr.close()
+                assert any("ready" in line for line in process.stdout)
+                said = process.stdout
+            assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            rest = said.read()
+            assert process.wait(PATIENCE_S) == 0
+            assert "error" not in rest
+        finally:
+            process.kill()
+
+
 @pytest.mark.long
 def test_nothing_is_left_of_a_cluster_that_was_killed(tmp_path: Path) -> None:
     with up(tmp_path / "data", 1) as cluster:

@@ -15,7 +15,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import click
 import msgspec
 import trio
 
@@ -25,7 +24,7 @@ from gochat.commands.cluster.create import first_node
 from gochat.commands.cluster.join import next_node
 from gochat.commands.cluster.programs import Guard, Program
 from gochat.commands.config import toml
-from gochat.commands.files import replacing
+from gochat.commands.files import replacing, tell
 from gochat.config import Address, Settings, keys, parse_address
 from gochat.errors import GochatError
 from gochat.settings import env_name
@@ -239,21 +238,21 @@ class _Local:
         )
 
     def _print(self, told: Mapping[str, object], text: str) -> None:
-        print(json.dumps(told) if self._as_json else text, flush=True)
+        tell(json.dumps(told) if self._as_json else text)
 
     def _ended(self, program: Program) -> None:
         self._guard.remove(program.pid)
         living = sum(each.process.poll() is None for each in self._running)
         if not self._stopping:
             rest = "the others go on" if living else "no node is left"
-            click.echo(f"gochat: {program.name} {program.end()}; {rest}", err=True)
+            tell(f"gochat: {program.name} {program.end()}; {rest}", err=True)
         if not living:
             self._none_left.set()
 
     def _server_ended(self, program: Program) -> None:
         self._guard.remove(program.pid)
         if not self._stopping:
-            click.echo(f"gochat: redis {program.end()}; nodes take no messages without it", err=True)
+            tell(f"gochat: redis {program.end()}; nodes take no messages without it", err=True)
 
     async def _stop(self, signals: AsyncIterator[int]) -> None:
         """Have the nodes drain, and then the server end. A signal meanwhile ends all of them at once."""

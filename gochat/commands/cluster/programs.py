@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from gochat.cluster.link import connector
 from gochat.commands import CommandError
+from gochat.commands.files import tell
 
 #: The path of a Unix socket has 107 bytes at most.
 _LONGEST_SOCKET: Final = 100
@@ -191,7 +192,7 @@ async def _tell_lines(program: Program, ended: Callable[[Program], None]) -> Non
 
 
 def _tell(name: str, line: bytes) -> None:
-    print(f"{name} | {line.decode(errors='replace')}", file=sys.stderr, flush=True)
+    tell(f"{name} | {line.decode(errors='replace')}", err=True)
 
 
 async def wait_for_server(program: Program, url: str) -> None:
