@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -205,6 +206,21 @@ def test_a_server_that_is_not_there(operator: Operator) -> None:
         said = operator.run("cluster", command, "--data", operator.data("one"), code=5)
         assert "can't be reached" in said
     assert identity.read(operator.folder / "one") is None
+
+
+@pytest.mark.parametrize("making", ["mkdtemp", "mkstemp"])
+def test_a_disk_that_is_full_is_not_told_as_a_server_that_is_away(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch, making: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), f"{operator.data('two')}/.x")
+
+    operator.run("cluster", "create", "--data", operator.data("one"))
+    with monkeypatch.context() as patch:
+        patch.setattr(f"tempfile.{making}", full)
+        said = operator.run("cluster", "join", "--data", operator.data("two"), code=1)
+    assert operator.data("two") in said and "no space left on device" in said.lower()
+    assert "can't be reached" not in said and "cluster.url" not in said
 
 
 def test_a_wrong_password(operator: Operator, redis: RealServer) -> None:

@@ -19,7 +19,8 @@ _ALLOW = "allow it to the user of cluster.url; docs/howto/cluster.md has the lis
 
 @contextmanager
 def server(settings: Settings) -> Iterator[Link]:
-    """A connection to the primary. Raises CommandError, also for errors inside the block."""
+    """A connection to the primary. Raises CommandError, also for errors inside the block. An error of a file, which has
+    a name, is told with that."""
     url = settings.cluster.url
     connect = link_maker(settings.cluster)
     link: Link | None = None
@@ -34,6 +35,8 @@ def server(settings: Settings) -> Iterator[Link]:
     except ResponseError as error:
         raise CommandError(f"{url}: {error}", hint=_ALLOW) from error
     except (RedisError, OSError) as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise CommandError(f"{error.filename}: {(error.strerror or 'failed').lower()}") from error
         hint = "is the server running, and cluster.url right?"
         raise CommandError(f"{url} can't be reached: {error}", hint=hint, code=EXIT_UNREACHABLE) from error
     finally:
