@@ -47,6 +47,10 @@ _NOT_SHARED: Final = "cluster.secret must be the same on all nodes; `gochat conf
 _OTHER_NAME: Final = "give this cluster another cluster.name, or this node another cluster.url"
 
 
+class NameTaken(UnfitServer):
+    """The cluster's name is another one's there."""
+
+
 def seal(layout: Layout, secret: str) -> bytes:
     """The layout as it is kept: with its MAC."""
     body = msgspec.msgpack.encode(layout)
@@ -96,7 +100,7 @@ def check_free(link: Link, cluster: str, name: str) -> None:
     """Whether the name can be this cluster's."""
     found = find(link, name)
     if found is not None and found[0] != cluster:
-        raise UnfitServer(f"the server has another cluster of the name {name}", _OTHER_NAME)
+        raise NameTaken(f"the server has another cluster of the name {name}", _OTHER_NAME)
 
 
 def create(link: Link, cluster: str, name: str, sealed: bytes) -> int:

@@ -150,15 +150,17 @@ def _advertise_problems(advertise: str, http_bind: str) -> Iterator[tuple[str, s
         elif problem := _host_problem(host.strip("[]")):
             yield "cluster.advertise", f"http.bind = {http_bind} is where the other nodes reach this one, and {problem}"
         return
+    host = ""
     try:
         parts = urlsplit(advertise)
-        fit = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
+        host = parts.hostname or ""
+        fit = parts.scheme in ("http", "https") and bool(host) and parts.username is None
         fit = fit and parts.port != 0 and parts.path in ("", "/") and not {"?", "#"} & set(advertise)
     except ValueError:
         fit = False
     if not fit:
         yield "cluster.advertise", "must be http://HOST:PORT or https://HOST:PORT, without a path"
-    elif problem := _host_problem(parts.hostname or ""):
+    elif problem := _host_problem(host):
         yield "cluster.advertise", problem
 
 

@@ -18,7 +18,7 @@ import trio
 
 from gochat import cli, clustering
 from gochat import store as stores
-from gochat.cluster import identity
+from gochat.cluster import identity, layout
 from gochat.errors import ConfigError, StoreError
 from gochat.replication import Answer
 from gochat.settings import read
@@ -73,6 +73,11 @@ def fill(data: Path, *said: str) -> None:
     trio.run(live)
 
 
+def power_loss(*_: object) -> None:
+    """In the place of a step of a command, which goes no further."""
+    raise KeyboardInterrupt
+
+
 def epoch(data: Path) -> str:
     return check(folder.database(data)).epoch
 
@@ -102,10 +107,6 @@ def test_a_creation_that_was_cut_short_goes_on(
     operator: Operator, monkeypatch: pytest.MonkeyPatch, redis: RealServer
 ) -> None:
     with monkeypatch.context() as broken:
-
-        def power_loss(*_: object) -> None:
-            raise KeyboardInterrupt
-
         broken.setattr("gochat.cluster.layout.create", power_loss)
         operator.run("cluster", "create", "--data", operator.data("one"), code=130)
     with pytest.raises(ConfigError, match="belongs to the cluster"):
@@ -180,6 +181,40 @@ def test_another_cluster_of_the_name_is_refused(operator: Operator) -> None:
     assert "another cluster of the name gochat" in said and "cluster.name" in said
     assert identity.read(operator.folder / "other") is None
     folder.check_servable(operator.folder / "other")
+
+
+def test_of_two_that_create_a_cluster_at_once_one_is_told_the_way_out(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(operator.folder / "late", "hello")
+    before = epoch(operator.folder / "late")
+    create = layout.create
+
+    def after_another(*of: Any) -> int:
+        monkeypatch.setattr(layout, "create", create)
+        assert cli.run(["cluster", "create", "--config", str(operator.settings), "--data", operator.data("one")]) == 0
+        return create(*of)
+
+    monkeypatch.setattr(layout, "create", after_another)
+    said = operator.run("cluster", "create", "--data", operator.data("late"), code=1)
+    assert "another cluster of the name gochat" in said and "cluster.name" in said and "gochat cluster join" in said
+    folder.check_servable(operator.folder / "late")
+    assert epoch(operator.folder / "late") == before
+    text = operator.settings.read_text()
+    operator.settings.write_text(text.replace("[cluster]\n", '[cluster]\nname = "other"\n'))
+    assert operator.json("cluster", "create", "--data", operator.data("late"))["begun"] is True
+
+
+def test_a_creation_that_was_cut_short_can_be_given_up(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(layout, "create", power_loss)
+        operator.run("cluster", "create", "--data", operator.data("one"), code=130)
+    text = operator.settings.read_text()
+    operator.settings.write_text(text.replace("[cluster]\n", '[cluster]\nname = "other"\n'))
+    said = operator.run("cluster", "create", "--data", operator.data("one"), code=1)
+    assert "set cluster.name to gochat, or give that cluster up" in said and "gochat cluster leave" in said
+    operator.run("cluster", "leave", "--yes", "--data", operator.data("one"))
+    operator.run("cluster", "create", "--data", operator.data("one"))
 
 
 @pytest.mark.parametrize("command", [["cluster", "create"], ["cluster", "join"], ["cluster", "status"]])
@@ -347,9 +382,6 @@ def test_a_join_that_was_cut_short_leaves_no_node_that_another_one_was(
     else:
         fill(place, "hello")
     before = identity.read(place)
-
-    def power_loss(*_: object) -> None:
-        raise KeyboardInterrupt
 
     command = ["cluster", "join", "--yes", "--replace-counting", "--data", str(place)]
     with monkeypatch.context() as patch:

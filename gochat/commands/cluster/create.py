@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from gochat.config import Settings
     from gochat.store.portable.cluster import Copy
 
+_TAKEN = "set cluster.name to another one, or make the folder one more node of that cluster by `gochat cluster join`"
+
 
 class Created(NamedTuple):
     cluster: str
@@ -86,7 +88,9 @@ def first_node(settings: Settings) -> Created:
                 )
             copy = _mark(link, database, name, secret)
         if copy.name != name:
-            raise CommandError(f"{place} belongs to the cluster {copy.name}", hint=f"set cluster.name to {copy.name}")
+            half = "" if copy.begun else ", or give that cluster up, which was never begun, by `gochat cluster leave`"
+            hint = f"set cluster.name to {copy.name}{half}"
+            raise CommandError(f"{place} belongs to the cluster {copy.name}", hint=hint)
         if marker is None and copy.begun:
             raise CommandError(
                 f"{database} was copied from a node of the cluster {name}",
@@ -99,7 +103,13 @@ def first_node(settings: Settings) -> Created:
         if copy.begun:
             layout.register(link, *copy[:3])
         else:
-            layout.create(link, *copy[:3])
+            try:
+                layout.create(link, *copy[:3])
+            except layout.NameTaken as error:
+                # By a command that ran at the same time. Nothing of this cluster is anywhere but here.
+                identity.remove(place)
+                of_cluster.unmark(database)
+                raise CommandError(f"{error}; {place} belongs to none, as before", hint=_TAKEN) from error
             of_cluster.mark(database, copy._replace(begun=True))
     return Created(copy.cluster, name, marker.instance, laid_out.was_empty, not copy.begun)
 

@@ -85,6 +85,15 @@ def mark(database: Path, copy: Copy) -> None:
         raise StoreError(f"{database} can't be written: {error}") from error
 
 
+def unmark(database: Path) -> None:
+    """Make the database, a copy of a cluster that was never begun, what it was before `mark`. Raises StoreError."""
+    try:
+        with closing(connect(str(database))) as connection:
+            connection.execute("DELETE FROM cluster")
+    except sqlite3.Error as error:
+        raise StoreError(f"{database} can't be written: {error}") from error
+
+
 def make_empty(file: Path, copy: Copy, epoch: str) -> None:
     """Make a database of the cluster that holds nothing. Raises StoreError."""
     prepare(str(file))
