@@ -24,14 +24,15 @@ from typing import Any
 import pytest
 import trio
 
-from gochat import cli
+from gochat import cli, clustering
+from gochat.cluster import identity
 from gochat.cluster.link import connector
 from gochat.commands import EXIT_CONFIG, CommandError
 from gochat.commands.cluster import local, programs
-from gochat.config import Http, Settings, Tcp, parse_address
+from gochat.config import Cluster, Http, Settings, Tcp, parse_address
 from gochat.settings import load
 from tests.certificates import localhost
-from tests.cluster.real import binary
+from tests.cluster.real import RealServer, binary
 from tests.tokens import issue_in
 
 PATIENCE_S = 60
@@ -393,6 +394,20 @@ def test_each_node_has_ports_of_its_own_and_port_0_is_one_that_all_share(tmp_pat
     both = [parse_address(shared.http.bind), parse_address(shared.tcp.bind)]
     assert len({*addresses, *both}) == 11 and all(address.port for address in (*addresses, *both))
     assert [place.data.name for place in found] == ["node1", "node2", "node3"]
+
+
+def test_a_start_that_was_cut_short_is_gone_on_with(tmp_path: Path, redis: RealServer) -> None:
+    cluster = Cluster(url=redis.url, secret="s" * 32)
+    settings = Settings(http=Http(bind="127.0.0.1:0"), tcp=Tcp(bind="127.0.0.1:0"), cluster=cluster)
+    settings, nodes = local.planned(settings, tmp_path, 2)
+    cut_short = local._Local(settings, nodes, tmp_path, None, as_json=True)
+    cut_short._prepare()
+    identity.remove(nodes[1].data)
+    cut_short._prepare()
+    assert clustering.part_of(cut_short._of(nodes[1])).identity.cluster
+    before = identity.read(nodes[1].data)
+    cut_short._prepare()
+    assert identity.read(nodes[1].data) == before
 
 
 def test_a_port_that_is_taken_is_another_one(tmp_path: Path) -> None:

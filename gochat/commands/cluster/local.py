@@ -29,6 +29,7 @@ from gochat.config import Address, Settings, keys, parse_address
 from gochat.errors import GochatError
 from gochat.settings import env_name
 from gochat.store import folder
+from gochat.store.portable import cluster as of_cluster
 from gochat.store.portable.backup import back_up
 
 #: A node's ports are so much above those of the one before; the first one's are so much above the shared ones.
@@ -194,7 +195,9 @@ class _Local:
         first, *others = self._nodes
         first_node(self._of(first))
         for node in others:
-            if folder.database(node.data).exists():
+            database = folder.database(node.data)
+            # A copy in a folder that is no node's is left of a start that was cut short.
+            if database.exists() and (folder.cluster(node.data) is not None or of_cluster.read(database) is None):
                 continue
             with tempfile.TemporaryDirectory(dir=self._folder, prefix=".copy-") as spare:
                 copy = Path(spare) / "gochat.db"
