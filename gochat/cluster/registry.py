@@ -150,14 +150,12 @@ class NodeRegistry:
                     look_at = trio.current_time()
                 self._beaten.set()
                 self._beaten = trio.Event()
-                if trio.current_time() >= trim_at:
-                    trim_at = trio.current_time() + TRIM_S
-                    await self._trim()
             except ServerAway as error:
                 refused_since = None  # It may be another one, or have other data, when it is back.
                 log.debug("no beat: %s", error)
-            except StoreError as error:
-                log.warning("the latest entries stay in the database: %s", error)
+            if trio.current_time() >= trim_at:
+                trim_at = trio.current_time() + TRIM_S
+                await self._try_to_trim()
             await trio.sleep(SOON_S)
             with trio.move_on_after(BEAT_S - SOON_S):
                 await self._soon.wait()
@@ -382,13 +380,26 @@ class NodeRegistry:
     def _has_all(self, instance: str, goals: Mapping[int, int]) -> bool:
         return all(self.seen(p).get(instance, START).n >= n for p, n in goals.items())
 
+    async def _try_to_trim(self) -> None:
+        try:
+            await self._trim()
+        except ServerAway as error:
+            log.debug("the server's entries stay: %s", error)
+        except StoreError as error:
+            log.warning("the latest entries stay in the database: %s", error)
+
     async def _trim(self) -> None:
         """Let go of old entries that every node that is here has recorded, whether it beats now or not, and of all that
-        is over the cap."""
+        is over the cap.
+
+        A server that is full takes no beats, and has memory again by this: nodes go by the latest beats that it has.
+        Old ones tell of less, and more is kept."""
         old = self._recorded_long_ago()
+        told = {member.instance: self._codec.decode(member) for member in await self._shared.bulletin.members()}
+        infos = {instance: info for instance, info in told.items() if info is not None}
         for partition in range(PARTITIONS):
             of = self._inbox.partitions[partition]
-            seen = self.seen(partition)
+            seen = {instance: Position(*info.seen.get(partition, START)) for instance, info in infos.items()}
             ends = [seen.get(each, START) for each in of.here if each != self._shared.identity.instance]
             least = min([of.end, *ends])
             before = least._replace(n=min(least.n, old[partition]))

@@ -125,6 +125,46 @@ async def test_a_node_that_does_not_come_back_makes_nobody_keep_everything(
         assert 20 <= len(await store.replica.after(PARTITION, None, 100)) <= 21
 
 
+@pytest.fixture
+def much(little: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever somebody may lack is kept."""
+    monkeypatch.setattr(registry, "CAP", 1_000)
+
+
+async def test_a_server_that_is_full_is_trimmed(much: None, autojump_clock: MockClock) -> None:
+    """It takes no beats, and nodes go by the latest that it has."""
+    server = await new_log()
+    async with joined_store(server, "north", inline()) as (north, _), joined_store(server, "south", inline()):
+        await talk(north, 40)
+        await trio.sleep(5)
+        server.strike(faults.Full())
+        await trio.sleep(100)
+        assert kept(server) == 5
+
+
+async def test_a_node_that_has_never_beaten_trims_a_full_server(much: None, autojump_clock: MockClock) -> None:
+    """As after a restart of all nodes: by the beats of their earlier starts."""
+    server = await new_log()
+    async with joined_store(server, "north", inline()) as (north, _), joined_store(server, "south", inline()):
+        await talk(north, 40)
+        await trio.sleep(5)
+        server.strike(faults.Full())
+        journal_of(north).registry.members = []
+        await trio.sleep(100)
+        assert kept(server) == 5
+
+
+async def test_a_full_server_keeps_all_that_a_node_which_counts_may_lack(much: None, autojump_clock: MockClock) -> None:
+    server = await new_log()
+    async with joined_store(server, "north", inline()) as (north, _):
+        await count_here(north, "gone")
+        await talk(north, 40)
+        await trio.sleep(5)
+        server.strike(faults.Full())
+        await trio.sleep(100)
+        assert kept(server) > 40
+
+
 # ------------------------------------------------------------------------------------------ repairs that wait
 
 
