@@ -11,6 +11,7 @@ import logging
 import queue
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
@@ -18,11 +19,11 @@ import outcome
 import trio
 from redis.backoff import NoBackoff
 from redis.connection import AbstractConnection, Connection, parse_url
-from redis.exceptions import InvalidResponse, RedisError, ResponseError
+from redis.exceptions import InvalidResponse, OutOfMemoryError, RedisError, ResponseError
 from redis.retry import Retry
 
 from gochat.cluster import scripts
-from gochat.cluster.ports import Element, Position, ServerAway, Unreadable, keeps_to
+from gochat.cluster.ports import Element, Position, Refused, ServerAway, Unreadable, keeps_to
 from gochat.cluster.stream_reply import read_reply
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,9 @@ Command = Sequence[str | bytes | int]
 
 #: How long a connection may take to be made, and a reply to come.
 TIMEOUT_S: Final = 2.0
+#: A link that is older than this is dropped where the server refuses writes, too: another one may have taken its place,
+#: and is found by the next link. A younger one is kept, or it would be made anew with each attempt.
+KEPT_S: Final = 3.0
 #: Bytes of a reply that are taken at once.
 _CHUNK: Final = 1 << 16
 _FAULTS: Final = (RedisError, OSError)
@@ -39,6 +43,13 @@ _REPLID: Final = b"master_replid:"
 #: Asks for what `primary_id` takes.
 REPLICATION: Final = ("INFO", "replication")
 _CLOSED: Final = "this node has closed its connections"
+#: Refusals that have nothing to do with the write or the connection, and the ways out of them.
+_OOM: Final = "OOM"
+_WAYS_OUT: Final = {
+    _OOM: "give it more memory (maxmemory)",
+    "MISCONF": "see that it can write to its disk",
+    "NOREPLICAS": "see that its replicas run and are connected to it",
+}
 _ANOTHER_TYPE: Final = (
     "a key of this cluster is of a type that no node gives it (WRONGTYPE), so somebody else wrote it. Empty the server "
     "(FLUSHDB of this database): the nodes put back what they have"
@@ -240,6 +251,19 @@ def is_another_type(error: ResponseError) -> bool:
     return str(error).startswith("WRONGTYPE")
 
 
+def refused(error: Exception) -> Refused | None:
+    """The error in the nodes' words, where the server takes no writes at all now. Such an answer leaves the connection
+    as it was."""
+    if not isinstance(error, ResponseError):
+        return None
+    text = f"{_OOM} {error}" if isinstance(error, OutOfMemoryError) else str(error)
+    way_out = _WAYS_OUT.get(text.partition(" ")[0])
+    if way_out is None:
+        return None
+    told = text.partition(" script: ")[0].rstrip(".")  # The rest names the script and the line.
+    return Refused(f"{told}; {way_out}")
+
+
 def run(script: scripts.Script, keys: Sequence[str], *arguments: str | bytes | int) -> Command:
     """The command that runs a script."""
     return ("EVALSHA", script.sha, len(keys), *keys, *arguments)
@@ -309,7 +333,8 @@ class _Job:
 
 
 class LinkThread:
-    """A thread that owns one link, and makes a new one where the last had an error. Jobs run one at a time, in order.
+    """A thread that owns one link, and makes a new one where the last had an error, or most errors: see KEPT_S. Jobs
+    run one at a time, in order.
 
     To be made in the loop, and closed there.
     """
@@ -322,6 +347,8 @@ class LinkThread:
         this."""
         self._told = ""
         """The last fault of an answer that was logged."""
+        self._opened_at = 0.0
+        """By time.monotonic."""
         self._running: _Job | None = None
         self._closing = False
         self._only: Mapping[int, str] | None = None
@@ -388,13 +415,18 @@ class LinkThread:
             result = outcome.capture(self._do, job)
             self._running = None
             is_spent = self._link is not None and self._link.is_spent
-            if is_spent or job.is_abandoned() or isinstance(result, outcome.Error):
+            if is_spent or job.is_abandoned() or (isinstance(result, outcome.Error) and not self._keeps(result.error)):
                 self._drop()
             try:
                 self._token.run_sync_soon(job.done, result)
             except trio.RunFinishedError:
                 break  # Nobody is left to be told.
         self._drop()
+
+    def _keeps(self, error: BaseException) -> bool:
+        """Whether the link is as good as before this error."""
+        is_open = self._link is not None and self._link is self._opened
+        return is_open and isinstance(error, Refused) and time.monotonic() - self._opened_at < KEPT_S
 
     def _do(self, job: _Job) -> Any:
         if self._closing:
@@ -405,7 +437,7 @@ class LinkThread:
             if self._link is None:
                 self._link = self._connect()
                 self._link.open()
-                self._opened = self._link
+                self._opened, self._opened_at = self._link, time.monotonic()
                 if not self._link.keep_to(self._only):
                     raise ConnectionRefusedError("another server answers")
             return job.does(self._link)
@@ -416,6 +448,8 @@ class LinkThread:
         except _FAULTS as error:
             if isinstance(error, ResponseError) and is_another_type(error):
                 raise Unreadable(_ANOTHER_TYPE) from None
+            if (refusal := refused(error)) is not None:
+                raise refusal from None
             raise ServerAway(f"{type(error).__name__}: {error}") from None
 
     def _tell_once(self, error: Exception) -> None:

@@ -68,6 +68,8 @@ class MemoryLog(_Client):
         super().__init__(server, node)
         self._read_wait_s = read_wait_s
         self._offer_life_ms = int(offer_life_s * 1000)
+        self.reasons: dict[int, str] = {}
+        """See `ports.Log`."""
 
     async def create(self, partition: int) -> Fence | None:
         salt = self._server.salt(TERM_STEP)
@@ -77,9 +79,13 @@ class MemoryLog(_Client):
         for batch in batches:
             check_batch(batch.entries)
         try:
-            return await self._call(lambda primary: [primary.append(batch) for batch in batches])
-        except ServerAway:
+            results = await self._call(lambda primary: [primary.append(batch) for batch in batches])
+        except ServerAway as error:
+            self.reasons.update((batch.partition, str(error)) for batch in batches)
             return ["unknown"] * len(batches)
+        for batch in batches:
+            self.reasons.pop(batch.partition, None)
+        return results
 
     async def keep_to(self, servers: Mapping[int, str] | None) -> None:
         await trio.lowlevel.checkpoint()

@@ -26,6 +26,7 @@ from gochat.cluster.ports import (
     Position,
     PutBack,
     Refusal,
+    Refused,
     ServerAway,
     Unsealed,
     ballot_of,
@@ -98,7 +99,7 @@ class Primary:
 
     def _need_memory(self) -> None:
         if self.full:
-            raise ServerAway("the server is out of memory")
+            raise Refused("the server is out of memory")
 
     # ------------------------------------------------------------------------------------------ the log
 
@@ -113,8 +114,7 @@ class Primary:
         return fence
 
     def append(self, batch: Batch) -> Position | Refusal:
-        if self.full:
-            return "unknown"
+        self._need_memory()
         if self.fence_of.get(batch.partition) != Fence(self.server, batch.term):
             return "fenced"
         stream = self.streams.get(batch.partition)

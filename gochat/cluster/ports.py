@@ -35,6 +35,11 @@ class ServerAway(GochatError):
     next call makes another one. The caller looks at the fences and asks again."""
 
 
+class Refused(ServerAway):
+    """The server answered that it takes no writes now, whatever they are: it has no memory left, can't write to its
+    disk, or lacks replicas. Nothing was done. The text says which it is, and the way out."""
+
+
 class Unreadable(ServerAway):
     """The server answered with something that no node has written, as it will do again until somebody sees to it."""
 
@@ -105,6 +110,10 @@ class Log(Protocol):
     Calls may be made at once from several tasks. One task at a time appends, and one reads. A call that is cancelled
     may be carried out all the same. Where nothing else is said, calls raise ServerAway.
     """
+
+    @property
+    def reasons(self) -> Mapping[int, str]:
+        """By partition, why its latest batch ended in "unknown", where it did."""
 
     async def create(self, partition: int) -> Fence | None:
         """Begin a partition with the marker of its first term, at n = 1. None: it has entries or a fence already, and

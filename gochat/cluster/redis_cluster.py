@@ -185,8 +185,10 @@ class ClusterLink:
         for link, places in by_link.items():
             link.send_all([REPLICATION, *(commands[place] for place in places)])
         servers, replies = [""] * len(commands), list(problems)
-        for link, places in by_link.items():
-            info, *found = raise_first(link.receive_all(len(places) + 1))
+        # All are received before one of them is looked at: no connection has a reply left.
+        received = [(link.receive_all(len(places) + 1), places) for link, places in by_link.items()]
+        for answers, places in received:
+            info, *found = raise_first(answers)
             _fill(replies, places, found)
             _fill(servers, places, [primary_id(info)] * len(places))
         return servers, replies

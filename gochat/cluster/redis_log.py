@@ -18,7 +18,7 @@ from redis.exceptions import ResponseError
 
 from gochat.cluster import scripts
 from gochat.cluster.identity import slot_of
-from gochat.cluster.link import Command, Link, LinkThread, is_another_type, run
+from gochat.cluster.link import Command, Link, LinkThread, is_another_type, refused, run
 from gochat.cluster.ports import (
     OFFER_LIFE_S,
     PARTITIONS,
@@ -76,6 +76,8 @@ class RedisLog:
         self._sizes = {self._reader: ReadSize(), self._other: ReadSize()}
         self._strange_fences: dict[str, bytes] = {}
         """By key, the text that was last warned of."""
+        self.reasons: dict[int, str] = {}
+        """See `ports.Log`."""
 
     def close(self) -> None:
         for thread in (self._writer, self._reader, self._other):
@@ -105,14 +107,21 @@ class RedisLog:
 
         def append(link: Link) -> None:
             replies.extend(link.try_all(appends))
-            for reply in replies:
-                if isinstance(reply, Exception):
-                    raise reply  # The link is dropped: whatever it was, another connection may know better.
+            errors = [reply for reply in replies if isinstance(reply, Exception)]
+            if errors:
+                # Whatever it was, another connection may know better. Servers that take no writes need none; where
+                # there are several, an error of another one comes first.
+                raise min(errors, key=lambda error: refused(error) is not None)
 
         try:
             await self._writer.call(append)
-        except ServerAway:
-            replies = replies or [None] * len(batches)
+        except ServerAway as error:
+            replies = replies or [error] * len(batches)
+        for batch, reply in zip(batches, replies, strict=True):
+            if isinstance(reply, Exception):
+                self.reasons[batch.partition] = _reason(reply)
+            else:
+                self.reasons.pop(batch.partition, None)
         return [_appended(reply) for reply in replies]
 
     async def keep_to(self, servers: Mapping[int, str] | None) -> None:
@@ -272,6 +281,12 @@ def _find_another_type(fences: Sequence[tuple[str, str]], replies: Sequence[Any]
 def _fence(reply: bytes) -> Fence:
     server, _, term = reply.decode().partition(" ")
     return Fence(server, int(term))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ServerAway):
+        return str(error)
+    return str(refused(error) or f"{type(error).__name__}: {error}")
 
 
 def _appended(reply: object) -> Position | Refusal:

@@ -35,6 +35,10 @@ class SplitLog:
     ) -> None:
         self._logs = [MemoryLog(server, node, offer_life_s=offer_life_s, read_wait_s=read_wait_s) for server in servers]
 
+    @property
+    def reasons(self) -> Mapping[int, str]:
+        return {partition: reason for log in self._logs for partition, reason in log.reasons.items()}
+
     def _of(self, partition: int) -> MemoryLog:
         return self._logs[partition % len(self._logs)]
 
