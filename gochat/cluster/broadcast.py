@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from itertools import islice
+from math import inf
 from typing import Final
 
 import trio
@@ -22,10 +24,12 @@ from gochat.cluster.ports import (
     Element,
     Fence,
     Log,
+    Refused,
     ServerAway,
     Unreadable,
     check_batch,
 )
+from gochat.cluster.refusals import Backoff, Refusals
 from gochat.cluster.repair import Repair, Ring, is_in_order, leading, reason_to_stop
 from gochat.errors import Full, StoreError
 
@@ -36,6 +40,8 @@ log = logging.getLogger(__name__)
 WATCH_S: Final = 0.25
 #: How long after an error a server is tried again.
 RETRY_S: Final = 0.05
+#: A server that refuses writes is tried again after pauses that double up to so long.
+MOST_RETRY_S: Final = 1.0
 #: Entries of one partition that are read at once.
 READ_LIMIT: Final = 1_000
 #: Entries that may be pending, in all partitions together.
@@ -50,6 +56,17 @@ class _Pending:
         """Each with whether it was ever sent: then it may be in the log."""
         self.sent = 0
         """How many of them, from the first, are on their way."""
+        self._backoff = Backoff(RETRY_S, MOST_RETRY_S)
+        self.again_at = -inf
+        """When they are tried again, which the log did not take; on trio's clock."""
+
+    def put_off(self) -> None:
+        """The log did not take them, as far as is known."""
+        self.again_at = trio.current_time() + self._backoff.pause_s()
+
+    def put_off_no_more(self) -> None:
+        self._backoff.reset()
+        self.again_at = -inf
 
     @property
     def has_unsent(self) -> bool:
@@ -136,6 +153,10 @@ class Broadcast:
         self._look = trio.Event()
         """Set when the fences are to be compared at once."""
         self._hurried = trio.Event()
+        self._put_off: set[int] = set()
+        """Partitions whose entries are tried again later."""
+        self.refusals = Refusals()
+        """The writes of this node that the server refuses, be they entries or others."""
         self._problem: str | None = "not connected"
         self._unreadable: str | None = None
         """Why the log can't be read, until it is."""
@@ -151,7 +172,7 @@ class Broadcast:
         """Why nothing can be sent now; None where all partitions are in order."""
         if self._repairing and self._repair.problem:
             return f"{self._problem}: {self._repair.problem}"
-        return self._problem or self._unreadable
+        return self._problem or self._unreadable or self.refusals.problem
 
     @property
     def is_repairing(self) -> bool:
@@ -254,18 +275,24 @@ class Broadcast:
         pending = self._pending[partition]
         if pending.entries:
             self._waiting -= pending.read_back(elements)
+            if partition in self._put_off and not pending.entries:
+                self._try_at_once(partition)
         self._recorded(partition, elements)
 
     # ------------------------------------------------------------------------------------------ writing
 
     async def _write(self) -> None:
         while True:
-            await self._to_send.wait()
+            with trio.move_on_at(self._next_attempt()) if self._put_off else nullcontext():
+                await self._to_send.wait()
             self._to_send = trio.Event()
+            now = trio.current_time()
             batches = [
                 Batch(partition, term, entries)
                 for partition, term in self._terms.items()
-                if (pending := self._pending[partition]).has_unsent and (entries := pending.batch())
+                if (pending := self._pending[partition]).has_unsent
+                and pending.again_at <= now
+                and (entries := pending.batch())
             ]
             if not batches:
                 continue
@@ -287,8 +314,8 @@ class Broadcast:
                     self._failed(batch, result)
                 else:
                     counts.appends["done"] += 1
-            if "unknown" in results:
-                await trio.sleep(RETRY_S)
+                    if batch.partition in self._put_off:
+                        self._try_at_once(batch.partition)
             if any(pending.has_unsent for pending in self._pending.values()):
                 self._to_send.set()
 
@@ -308,24 +335,43 @@ class Broadcast:
 
     def _failed(self, batch: Batch, result: str) -> None:
         self._pending[batch.partition].sent = 0
-        if result != "unknown" and self._terms.get(batch.partition) == batch.term:
+        if result == "unknown":
+            self._pending[batch.partition].put_off()
+            self._put_off.add(batch.partition)
+            self.refusals.add(batch.partition, self._log.reasons.get(batch.partition, "it does not answer"))
+        elif self._terms.get(batch.partition) == batch.term:
             del self._terms[batch.partition]
         self._look.set()
+
+    def _next_attempt(self) -> float:
+        """When entries that the log did not take are tried again; on trio's clock."""
+        waiting = (self._pending[partition] for partition in self._put_off if partition in self._terms)
+        return min((pending.again_at for pending in waiting if pending.has_unsent), default=inf)
+
+    def _try_at_once(self, partition: int) -> None:
+        """The log takes the partition's entries, or may do so by now."""
+        self._put_off.discard(partition)
+        self._pending[partition].put_off_no_more()
+        self.refusals.end(partition)
 
     # ------------------------------------------------------------------------------------------ watching, repairing
 
     async def _watch(self) -> None:
+        told, backoff = None, Backoff(RETRY_S, MOST_RETRY_S)
         while True:
             try:
                 await self._compare()
             except ServerAway as error:
-                if str(error) != self._problem:
-                    log.warning("the cluster's log can't be written: %s", error)
                 self._problem = str(error)
+                if self._problem != told:
+                    told = self._problem
+                    log.warning("the cluster's log can't be written: %s", told)
                 self._terms.clear()
-                await trio.sleep(RETRY_S)
+                # A server that is away may be replaced by one that takes writes at once.
+                await trio.sleep(backoff.pause_s() if isinstance(error, Refused) else RETRY_S)
             else:
-                self._problem = None
+                self._problem = told = None
+                backoff.reset()
                 with trio.move_on_after(WATCH_S):
                     await self._look.wait()
                 self._look = trio.Event()
@@ -351,6 +397,7 @@ class Broadcast:
                 # sent again, or a later entry could overtake one that was lost.
                 self._pending[partition].sent = 0
                 self._terms[partition] = term
+                self._try_at_once(partition)
                 self._to_send.set()
 
     async def _pause(self, broken: frozenset[int], known: Mapping[int, Fence]) -> None:

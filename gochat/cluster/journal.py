@@ -89,7 +89,7 @@ class ClusterJournal:
         self._barriers = Barriers(shared.log, self._inbox, self.counts)
         self._noting = Noting(self._send_notes)
         self._own = OwnEntries(self._broadcast)
-        self._registry = NodeRegistry(shared, self._inbox, store, VERSION)
+        self._registry = NodeRegistry(shared, self._inbox, store, VERSION, self._broadcast.refusals)
         self.serving = Serving(self._barriers)
         """Whether the node may serve."""
         self._membership = Membership(

@@ -18,7 +18,8 @@ from gochat.cluster.beat import BeatCodec, Info
 from gochat.cluster.clock import PATIENCE_S, Clock
 from gochat.cluster.entry import SITE
 from gochat.cluster.inbox import Inbox
-from gochat.cluster.ports import BEAT_LIFE_S, PARTITIONS, START, Member, Position, ServerAway
+from gochat.cluster.ports import BEAT_LIFE_S, PARTITIONS, START, Member, Position, Refused, ServerAway
+from gochat.cluster.refusals import Refusals
 from gochat.cluster.serving import NEWER
 from gochat.cluster.shared import Shared
 from gochat.errors import GochatError, StoreError
@@ -59,11 +60,15 @@ class RolledBack(GochatError):
 class NodeRegistry:
     """`run` must be running."""
 
-    def __init__(self, shared: Shared, inbox: Inbox, store: ReplicaStore, version: int) -> None:
+    def __init__(
+        self, shared: Shared, inbox: Inbox, store: ReplicaStore, version: int, refusals: Refusals | None = None
+    ) -> None:
+        """`refusals`: those of the node, which learn of its beats too."""
         self._shared = shared
         self._inbox = inbox
         self._store = store
         self._version = version
+        self._refusals = refusals or Refusals()
         self._codec = BeatCodec(shared.identity.cluster, shared.identity.secret)
         self.clock = Clock(shared.bulletin, wall_ms)
         self._others_rules: frozenset[str] = frozenset()
@@ -137,7 +142,9 @@ class NodeRegistry:
                 if trio.current_time() >= look_at or self.clock.leap() is not None:
                     look_at = trio.current_time() + CLOCK_S
                     await self.clock.look()
-                if await self._beat():
+                has_place = await self._beat()
+                self._refusals.end("beats")
+                if has_place:
                     refused_since = None
                 elif refused_since is None:
                     refused_since = trio.current_time()
@@ -153,6 +160,10 @@ class NodeRegistry:
             except ServerAway as error:
                 refused_since = None  # It may be another one, or have other data, when it is back.
                 log.debug("no beat: %s", error)
+                if isinstance(error, Refused):
+                    self._refusals.add("beats", str(error))
+                else:
+                    self._refusals.end("beats")
             if trio.current_time() >= trim_at:
                 trim_at = trio.current_time() + TRIM_S
                 await self._try_to_trim()
