@@ -24,7 +24,7 @@ from gochat.cluster.identity import Identity
 from gochat.cluster.layout import Layout, UnfitServer
 from gochat.cluster.link import REPLICATION, Link, LinkThread, primary_id
 from gochat.cluster.peers import Peers
-from gochat.cluster.ports import ServerAway
+from gochat.cluster.ports import Refused, ServerAway
 from gochat.cluster.redis_bulletin import RedisBulletin
 from gochat.cluster.redis_log import RedisLog
 from gochat.cluster.secret import cluster_secret
@@ -174,19 +174,26 @@ async def _keep_registered(registry: LinkThread, part: Part, watch: ServerWatch)
     settings may be changed, and a replica that takes over may have others. Nothing that was acknowledged is lost by
     that."""
     look_at = trio.current_time() + LOOK_S
+    told: str | None = None
     while True:
         await trio.sleep(REGISTER_S)
         looks = watch.problem is not None or trio.current_time() >= look_at
         try:
             lost = await registry.call(partial(_register, part, looks))
+        except Refused as error:
+            if told != str(error):
+                told = str(error)
+                log.warning("the server lacks the cluster's name or layout, and does not take them: %s", told)
+            continue
         except ServerAway:
-            continue  # The log says so.
+            continue  # So it is for the log, which tells of it.
         except UnfitServer as error:
             problem = f"{error}: {error.hint}"
             if watch.problem != problem:
                 log.error("the node is not ready: %s", problem)
             watch.problem = problem
             continue
+        told = None
         if looks:
             look_at = trio.current_time() + LOOK_S
             if watch.problem is not None:

@@ -9,7 +9,7 @@ from typing import Final
 
 from gochat.cluster import scripts
 from gochat.cluster.link import Link, LinkThread, run
-from gochat.cluster.ports import BEAT_LIFE_S, Member, Subscription
+from gochat.cluster.ports import BEAT_LIFE_S, Member, Refused, Subscription
 
 #: After so long without a message the server is asked whether it is still there.
 _SILENCE_S: Final = 5.0
@@ -28,6 +28,8 @@ class RedisBulletin:
         self._beat_life_ms = int(beat_life_s * 1000)
         self._nodes = f"gc:{{{cluster}}}:nodes"
         self._leases = f"gc:{{{cluster}}}:lease:"
+        self._absent = f"gc:{{{cluster}}}:absent"
+        """A key that nobody sets."""
         self._channel = f"gc:{cluster}:"
         self._thread = LinkThread("bulletin", connect)
 
@@ -47,6 +49,14 @@ class RedisBulletin:
             return sorted(member for member in told if member is not None)
 
         return await self._thread.call(members)
+
+    async def refusal(self) -> str | None:
+        """Why the server takes no beats, nor anything else that is written, now; None where it does."""
+        try:
+            await self._thread.call(lambda link: link.call("SET", self._absent, "", "XX"))  # Sets nothing.
+        except Refused as error:
+            return str(error)
+        return None
 
     async def leave(self, instance: str, boot: str) -> None:
         command = run(scripts.LEAVE, [self._nodes], instance, boot)

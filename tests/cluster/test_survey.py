@@ -158,7 +158,32 @@ def test_rules_have_one_name_on_all_nodes() -> None:
 )
 def test_the_state_of_a_node_in_words(changed: dict[str, object], said: str) -> None:
     node = Node("i", "one", "http://one", 100, 0, True)._replace(**changed)
-    assert said in lines(surveyed(node))[1]
+    lives = Node("j", "two", "http://two", 100, 0, True)
+    assert said in lines(surveyed(node, lives))[1]
+
+
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        (Node("i", "one", "http://one", 90_000, 0, True, answers=True), "for 90 s, and answers; see above"),
+        (Node("i", "one", "http://one", 90_000, 0, None), "for 90 s; see above"),
+        (Node("i", "one", "", None, None, True), "gives no sign of life; see above"),
+    ],
+)
+def test_where_no_sign_of_life_is_fresh_no_node_is_to_be_forgotten(node: Node, said: str) -> None:
+    """The server may take none."""
+    told = lines(surveyed(node, node._replace(instance="j")))
+    assert said in told[1] and "forget" not in "".join(told)
+
+
+def test_nodes_that_answer_are_not_said_to_be_dead() -> None:
+    nodes = [Node("i1", "one", "http://one", 90_000, 0, None), Node("i2", "two", "http://two", 90_000, 0, None)]
+    asked: dict[str, State | str] = {"i1": HERE, "i2": "http://two can't be reached"}
+    (problem,) = survey._nobody_beats(nodes, asked, None)
+    assert problem.endswith("though these nodes answer: one")
+    assert [node.answers for node in survey._with_answers(nodes, asked)] == [True, False, False]
+    assert survey._nobody_beats(nodes, {}, None) == ["no node lives"]
+    assert survey._nobody_beats(nodes, {}, "OOM") == [], "it is not known"
 
 
 def test_no_messages_are_taken_while_the_log_is_repaired_or_no_node_lives() -> None:

@@ -69,15 +69,18 @@ def lines(found: Survey) -> list[str]:
     told += [f"  {problem}" for problem in found.problems]
     width = max((len(node.name) for node in found.nodes), default=0)
     for node in found.nodes:
-        told.append(f"{node.name:<{width}}  {node.instance}  {node.url or '-'}  {_state(node)}")
+        told.append(f"{node.name:<{width}}  {node.instance}  {node.url or '-'}  {_state(node, found)}")
     return [inert(line) for line in told]  # The server may be written to by others.
 
 
-def _state(node: Any) -> str:
+def _state(node: Any, found: Survey) -> str:
     if not node.alive:
         silent = "gives no sign of life" if node.age_ms is None else f"gave no sign of life for {node.age_ms // 1000} s"
         if node.here is False:
             return f"{silent}; it does not count"
+        if not found.is_beaten:
+            # The server may take none. And where all are dead, none is there that could forget another.
+            return f"{silent}{', and answers' if node.answers else ''}; {_LACKS}"
         return f"{silent}; a repair waits for it, until it is back or `gochat cluster forget {node.instance}`"
     behind = f"{node.missing:,} entries behind" if node.missing else "up to date"
     if node.missing is None:

@@ -51,6 +51,8 @@ class Node(NamedTuple):
     """Why it takes no messages, by its own word."""
     silence: str | None = None
     """Why it could not be asked."""
+    answers: bool = False
+    """Whether it answered, be it that the server has no sign of life of it."""
 
     @property
     def alive(self) -> bool:
@@ -66,6 +68,11 @@ class Survey(NamedTuple):
     """Partitions that are being repaired, or wait for it."""
     ends: Mapping[int, Position]
     nodes: list[Node]
+
+    @property
+    def is_beaten(self) -> bool:
+        """Whether any node's sign of life came of late. Where none did, the server may be the reason."""
+        return any(node.alive for node in self.nodes)
 
     @property
     def takes_messages(self) -> bool:
@@ -100,6 +107,7 @@ async def _survey(settings: Settings, cluster: str, secret: str, problems: list[
     log, bulletin = RedisLog(cluster, connect), RedisBulletin(cluster, connect)
     try:
         members = await bulletin.members()
+        refusal = await bulletin.refusal()
         fences, ends = await log.fences(range(PARTITIONS)), await log.ends(range(PARTITIONS))
     finally:
         log.close()
@@ -110,10 +118,12 @@ async def _survey(settings: Settings, cluster: str, secret: str, problems: list[
     problems += strange
     nodes = sorted(told, key=lambda node: (node.name, node.instance))
     asked = await ask_each(nodes, secret)
+    if refusal is not None:
+        problems.append(f"the server takes no writes, signs of life among them: {refusal}")
     if broken:
         problems.append(f"{len(broken)} of {PARTITIONS} partitions are to be repaired")
     if not any(node.alive for node in nodes):
-        problems.append("no node lives")
+        problems += _nobody_beats(nodes, asked, refusal)
     elif not any(isinstance(answer, State) for answer in asked.values()):
         problems.append("no node answers at the address that it advertises")
     nodes = _with_answers(nodes, asked)
@@ -124,6 +134,14 @@ async def _survey(settings: Settings, cluster: str, secret: str, problems: list[
         for node in _with_other_rules(nodes)
     ]
     return Survey(cluster, settings.cluster.name, problems, broken, ends, nodes)
+
+
+def _nobody_beats(nodes: Sequence[Node], asked: Mapping[str, State | str], refusal: str | None) -> list[str]:
+    """The problem where the server has no fresh sign of life. `refusal`: why it takes none, which is told already."""
+    names = [node.name for node in nodes if isinstance(asked.get(node.instance), State)]
+    if names:
+        return [f"the server has no fresh sign of life, though these nodes answer: {', '.join(names)}"]
+    return ["no node lives"] if refusal is None else []
 
 
 def _told(members: Sequence[Member], ends: Mapping[int, Position], codec: BeatCodec) -> tuple[list[Node], list[str]]:
@@ -150,7 +168,7 @@ def _with_answers(nodes: list[Node], asked: Mapping[str, State | str]) -> list[N
     for place, node in enumerate(nodes):
         answer = asked.get(node.instance)
         if isinstance(answer, State):
-            nodes[place] = node._replace(problem=answer.problem)
+            nodes[place] = node._replace(problem=answer.problem, answers=True)
         else:
             nodes[place] = node._replace(silence=answer)
     return nodes
@@ -222,8 +240,10 @@ async def ask_any(nodes: list[Node], secret: str, path: str, body: bytes = b"", 
 
 
 async def ask_each(nodes: list[Node], secret: str) -> Mapping[str, State | str]:
-    """Ask all nodes that live, at once, how they see the cluster: by instance the answer, or why there is none."""
+    """Ask all nodes that live, at once, how they see the cluster: by instance the answer, or why there is none. Where
+    none gave a sign of life of late, all are asked: the server may take none."""
     found: dict[str, State | str] = {}
+    nobody_beats = not any(node.alive for node in nodes)
     peers = Peers(Signer(secret, wall_ms))
 
     async def ask_one(node: Node) -> None:
@@ -237,7 +257,7 @@ async def ask_each(nodes: list[Node], secret: str) -> Mapping[str, State | str]:
     try:
         async with trio.open_nursery() as nursery:
             for node in nodes:
-                if node.alive and node.url:
+                if node.url and (node.alive or nobody_beats):
                     nursery.start_soon(ask_one, node)
     finally:
         await peers.aclose()
