@@ -118,17 +118,19 @@ def create(link: Link, cluster: str, name: str, sealed: bytes) -> int:
 
 def register(link: Link, cluster: str, name: str, sealed: bytes) -> bool:
     """Put the name and the layout back where the server has lost them, which a folder of the cluster may do at any
-    time. Whether anything was missing."""
-    named, laid_out = link.call_all(
-        [("SET", _name_key(name), cluster, "NX"), ("SET", _layout_key(cluster), sealed, "NX")]
-    )
-    if named is None:
+    time. Whether anything was missing; where nothing is, nothing is written, so that a server that is full will do."""
+    values: dict[str, str | bytes] = {_name_key(name): cluster, _layout_key(cluster): sealed}
+    there = link.call_all([("GET", key) for key in values])
+    lost = [key for key, value in zip(values, there, strict=True) if value is None]
+    replies = link.call_all([("SET", key, values[key], "NX") for key in lost]) if lost else []
+    put_back = {key for key, reply in zip(lost, replies, strict=True) if reply is not None}
+    if _name_key(name) not in put_back:
         check_free(link, cluster, name)
-    if laid_out is None:
-        there = link.call("GET", _layout_key(cluster))
-        if there is not None and there != sealed:
+    if _layout_key(cluster) not in put_back:
+        laid_out = link.call("GET", _layout_key(cluster))
+        if laid_out is not None and laid_out != sealed:
             raise UnfitServer("the server has another layout for this cluster than this node", _NOT_SHARED)
-    return named is not None or laid_out is not None
+    return bool(put_back)
 
 
 def reaches_back(link: Link, cluster: str, positions: dict[int, int]) -> bool:

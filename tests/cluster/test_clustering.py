@@ -105,6 +105,13 @@ async def test_a_server_that_is_not_is_refused(made: Settings, redis: RealServer
     assert caught.value.key == "cluster.url" and "set noeviction" in caught.value.hint
 
 
+async def test_a_server_that_is_full_is_found(made: Settings, redis: RealServer) -> None:
+    """A node that starts helps to trim it."""
+    redis.command("CONFIG", "SET", "maxmemory", 1)
+    with trio.fail_after(PATIENCE_S):
+        assert (await clustering.find_server(made)).identity.cluster
+
+
 async def test_a_server_that_comes_up_later_is_waited_for(own_redis: RealServer, tmp_path: Path) -> None:
     own_redis.start()
     made = settings(tmp_path / "one", own_redis.url)
