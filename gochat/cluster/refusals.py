@@ -27,7 +27,8 @@ class Refusals:
         """When the first of those in a row came; on trio's clock."""
         self._lasting: dict[Source, str] = {}
         """The latest of those that have lasted for REFUSED_S."""
-        self._told: str | None = None
+        self._told: set[str] = set()
+        """All that was logged of them."""
 
     @property
     def problem(self) -> str | None:
@@ -41,8 +42,8 @@ class Refusals:
         if trio.current_time() - since < REFUSED_S:
             return
         self._lasting[source] = why
-        if self._told != why:
-            self._told = why
+        if why not in self._told:
+            self._told.add(why)
             log.error("the cluster's server takes no writes: %s", why)
 
     def end(self, source: Source) -> None:
@@ -50,7 +51,7 @@ class Refusals:
         if self._since.pop(source, None) is None:
             return
         if self._lasting.pop(source, None) is not None and not self._lasting:
-            self._told = None
+            self._told.clear()
             log.info("the cluster's server takes writes again")
 
 

@@ -138,6 +138,7 @@ class NodeRegistry:
         refused_since: float | None = None
         self._began = trio.current_time()
         while True:
+            answers = True
             try:
                 if trio.current_time() >= look_at or self.clock.leap() is not None:
                     look_at = trio.current_time() + CLOCK_S
@@ -160,11 +161,12 @@ class NodeRegistry:
             except ServerAway as error:
                 refused_since = None  # It may be another one, or have other data, when it is back.
                 log.debug("no beat: %s", error)
-                if isinstance(error, Refused):
+                answers = isinstance(error, Refused)
+                if answers:
                     self._refusals.add("beats", str(error))
                 else:
                     self._refusals.end("beats")
-            if trio.current_time() >= trim_at:
+            if answers and trio.current_time() >= trim_at:
                 trim_at = trio.current_time() + TRIM_S
                 await self._try_to_trim()
             await trio.sleep(SOON_S)
