@@ -18,7 +18,7 @@ from gochat.cluster.news import Answer, Ask, News, SessionRow
 SILENCE_S: Final = 9.0
 #: After how long its sessions take nobody's place any more. It may be dead, and they ghosts.
 DOUBT_S: Final = 2.5
-#: How often all sessions of a node are asked for again until it answers.
+#: After how long without a part of its answer a node is asked for all sessions again.
 ASK_AGAIN_S: Final = 1.0
 #: For how long after the start answers to the question to all are taken.
 FIRST_S: Final = 5.0
@@ -61,7 +61,8 @@ class _Peer:
         """Whether it has been silent for too long: its users are being dropped."""
         self.nonce: str | None = None
         """The number that it is to answer with; None while nothing is missing."""
-        self.asked_at = float("-inf")
+        self.progress_at = float("-inf")
+        """When it was asked, or the latest part of its answer came."""
         self.part = 0
         """The part of the answer that comes next."""
         self.answered: set[tuple[str, int]] = set()
@@ -69,6 +70,11 @@ class _Peer:
         self.waiting: list[News] = []
         self.unheard: list[News] = []
         """Those that came before the boot had answered: their events may be believed once it has."""
+
+    def must_be_asked(self, now: float) -> bool:
+        """Whether something is missing, and no part of an answer has come for a while. A long answer takes longer than
+        that: asked again meanwhile, the node would begin anew each time."""
+        return self.nonce is not None and now - self.progress_at >= ASK_AGAIN_S
 
 
 class Roster:
@@ -112,19 +118,20 @@ class Roster:
         """The nodes that are to be asked now, and the messages for each."""
         found = []
         for instance, peer in self._peers.items():
-            if peer.nonce is not None and now - peer.asked_at >= ASK_AGAIN_S:
-                self._begin_asking(peer)
-                peer.asked_at = now
-                found.append((instance, Ask(self._instance, peer.nonce)))
+            if peer.must_be_asked(now):
+                peer.progress_at = now
+                found.append((instance, Ask(self._instance, self._begin_asking(peer))))
         return found
 
     def has_asks(self, now: float) -> bool:
         """Whether `asks` has any."""
-        return any(peer.nonce is not None and now - peer.asked_at >= ASK_AGAIN_S for peer in self._peers.values())
+        return any(peer.must_be_asked(now) for peer in self._peers.values())
 
-    def _begin_asking(self, peer: _Peer) -> None:
+    def _begin_asking(self, peer: _Peer) -> str:
+        """The nonce that the node is to answer with."""
         peer.nonce = secrets.token_urlsafe(12)
         peer.part, peer.answered = 0, set()
+        return peer.nonce
 
     # ------------------------------------------------------------------------------------------ hearing
 
@@ -183,7 +190,8 @@ class Roster:
         if peer is None or answer.nonce != peer.nonce or answer.part != peer.part:
             return []
         peer.part += 1
-        peer.heard_at, peer.heard_ms, peer.gone = now, answer.now_ms, False
+        peer.progress_at = peer.heard_at = now
+        peer.heard_ms, peer.gone = answer.now_ms, False
         for row in answer.sessions:
             peer.answered.add((row.user, row.since))
             self._begin(peer, row)

@@ -401,3 +401,22 @@ async def test_in_the_end_all_nodes_know_who_is_there(autojump_clock: MockClock,
                 assert station.presence.count(user) == sum(place[0] == user for place in sessions) <= LIMIT
             named = [place for place in sessions if place[1] is not None]
             assert len(named) == len(set(named)), "one session a device"
+
+
+async def test_a_node_whose_answer_takes_seconds_is_known_in_the_end(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with 100,000 sessions, of which each message holds a thousand: here a message holds five."""
+    users = [f"u{number:03}" for number in range(100)]
+    async with keep_town("north") as town:
+        for user in users:
+            town.stations["north"].begin(user)
+        await trio.sleep(SOON_S)
+        monkeypatch.setattr("gochat.cluster.presence.MOST_CHANGES", 5)
+        town.server.strike(faults.Slow(node="north", delay_s=0.3))
+        south = town.open("south")
+        await trio.sleep(1.5 * 0.3 * len(users) / 5)
+        assert south.online(users) == set(users)
+        town.stations["north"].end(next(iter(town.stations["north"].sessions)))
+        await trio.sleep(0.3 * len(users) / 5 + 2)  # It was asked twice, and says nothing else meanwhile.
+        assert south.online(users) == set(users[1:]), "and it is not asked for ever"

@@ -152,6 +152,42 @@ def test_an_answer_of_which_a_part_is_missing_is_asked_for_again(met: Changes) -
     assert met.users() == {"d"}
 
 
+def test_a_long_answer_is_waited_for_as_long_as_its_parts_come(met: Changes) -> None:
+    met.news(6)
+    nonce = met.nonce()
+    for part, user in enumerate("bcdefg"):
+        met.now += 0.9 * ASK_AGAIN_S
+        assert not met.roster.has_asks(met.now) and not met.roster.asks(met.now)
+        met.answer(nonce, 6, user, part=part, last=user == "g")
+    assert met.users() == set("bcdefg")
+    assert not met.roster.has_asks(met.now + 60)
+
+
+def test_an_answer_that_comes_to_a_stop_is_asked_for_again(met: Changes) -> None:
+    met.news(6)
+    nonce = met.nonce()
+    met.now += 0.9 * ASK_AGAIN_S
+    met.answer(nonce, 6, "c", last=False)
+    met.now += 0.5 * ASK_AGAIN_S
+    met.answer(nonce, 6, "c", last=False)
+    met.answer("a guess", 6, "d", part=1)
+    met.now += 0.5 * ASK_AGAIN_S
+    assert met.roster.has_asks(met.now), "parts that do not follow are no progress"
+    ((_, ask),) = met.roster.asks(met.now)
+    assert ask.nonce != nonce
+
+
+def test_a_long_answer_to_the_first_question_is_waited_for_too() -> None:
+    changes = Changes()
+    nonce = changes.roster.ask_all(0).nonce
+    for part, user in enumerate("abc"):
+        changes.answer(nonce, 5, user, part=part, last=user == "c")
+        assert not changes.roster.asks(changes.now)
+        changes.now += 0.9 * ASK_AGAIN_S
+    assert changes.users() == set("abc")
+    assert changes.news(6, "d")
+
+
 def test_a_new_boot_replaces_the_old_one(met: Changes) -> None:
     assert not met.news(1, "c", boot="b2")
     assert met.users() == {"a", "b"}
