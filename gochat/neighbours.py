@@ -52,7 +52,7 @@ class Neighbours:
         self.soft = Soft(bulletin, codec, identity.instance, identity.boot, self.presence, now_ms=now_ms)
         self.notices = LoggedNotices(store.notices, journal)
         self.push_secret = push_secret(identity.cluster, identity.secret)
-        self.notifier = Lease(bulletin, "notifier", identity.instance, lambda: journal.behind is None)
+        self.notifier = Lease(bulletin, "notifier", identity.instance, partial(_may_notify, journal))
         self.others = None if shared.query is None else OtherNodes(journal.registry, shared.query)
         """For the questions of users; None where nodes can't ask each other."""
         self._shared = shared
@@ -87,6 +87,12 @@ class Neighbours:
         """Have what is heard told here. `sessions`: those that live, by their id."""
         self.presence.listen(partial(hear_presence, self._live), partial(_give_way, sessions))
         self.soft.listen(partial(hear_event, rooms, self._live))
+
+
+def _may_notify(journal: ClusterJournal) -> bool:
+    """Whether the node can record what it sends, and knows what users have read on other nodes. With a wrong clock it
+    would record nothing, and as long as it had the lease no other node would notify either."""
+    return journal.behind is None and journal.registry.clock_problem is None and journal.serving.lag is None
 
 
 def _give_way(sessions: Mapping[str, SignedIn], session_id: str) -> None:

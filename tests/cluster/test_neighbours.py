@@ -5,16 +5,23 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
+from gochat.actors.live import Live
 from gochat.cluster import faults
-from gochat.errors import REPLACED
-from tests.cluster.joining import new_log
-from tests.cluster.test_nodes import NAMES, PATIENCE_S, Town
+from gochat.cluster.memory_server import MemoryServer
+from gochat.domain.side_records import Revoked
+from gochat.errors import REPLACED, StoreError
+from gochat.neighbours import Neighbours
+from gochat.store import Store
+from tests.cluster.joining import journal_of, new_log, serving, shared, until
+from tests.cluster.town import NAMES, PATIENCE_S, Town
 from tests.e2e.peer import Peer
 from tests.notify.receivers import HttpReceiver
 from tests.tokens import issue
@@ -220,6 +227,79 @@ async def test_one_node_notifies_and_another_when_that_stops(tmp_path: Path, nur
         await west.ask("send", to=f"user:u{number}", body="hi")
         assert await told(number + 1) == [f"u{n}" for n in range(number + 1)], "each once, by whichever is left"
     await town.aclose()
+
+
+@pytest.fixture
+async def stores(autojump_clock: MockClock) -> AsyncIterator[tuple[MemoryServer, list[Store]]]:
+    """Those of two nodes."""
+    server = await new_log()
+    async with serving(server, "north", "south") as found:
+        await until(lambda: all(journal_of(store).registry.alive for store in found))
+        yield server, found
+
+
+class Notifiers:
+    """The nodes that do the work of the notifier."""
+
+    def __init__(self, server: MemoryServer, stores: list[Store], nursery: trio.Nursery) -> None:
+        self.at_work: list[str] = []
+        self._server = server
+        self._nursery = nursery
+        self._stores = dict(zip(("north", "south"), stores, strict=True))
+
+    def start(self, name: str) -> None:
+        neighbours = Neighbours(shared(self._server, name), Live(), self._stores[name], 3, lambda: 0)
+        self._nursery.start_soon(neighbours.notifier.run, partial(self._work, name))
+
+    async def _work(self, name: str) -> None:
+        self.at_work.append(name)
+        try:
+            await trio.sleep_forever()
+        finally:
+            self.at_work.remove(name)
+
+    async def become(self, name: str) -> None:
+        with trio.fail_after(30):
+            while self.at_work != [name]:
+                await trio.sleep(0.1)
+
+
+async def test_a_node_whose_clock_is_wrong_leaves_the_notifications_to_another(
+    stores: tuple[MemoryServer, list[Store]], nursery: trio.Nursery
+) -> None:
+    server, (north, south) = stores
+    notifiers = Notifiers(server, [north, south], nursery)
+    notifiers.start("north")
+    await notifiers.become("north")
+    notifiers.start("south")
+    clock = journal_of(north).registry.clock
+    right = clock._now_ms
+    clock._now_ms = lambda: right() + 3_600_000
+    await notifiers.become("south")
+    assert journal_of(north).behind is None
+    clock._now_ms = right
+    await until(lambda: journal_of(north).registry.clock_problem is None)
+    await trio.sleep(30)
+    assert notifiers.at_work == ["south"], "who has it keeps it"
+
+
+async def test_a_node_that_has_not_all_of_the_log_leaves_the_notifications_to_another(
+    stores: tuple[MemoryServer, list[Store]], nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would tell users of what they have read on other nodes."""
+    server, (north, south) = stores
+    notifiers = Notifiers(server, [north, south], nursery)
+    notifiers.start("north")
+    await notifiers.become("north")
+    notifiers.start("south")
+
+    async def fails(*args: Any) -> None:
+        raise StoreError("no space left on the disk")
+
+    monkeypatch.setattr(north.replica, "follow", fails)
+    await journal_of(south).append_side_records([Revoked("jti", "t", 1)])
+    await notifiers.become("south")
+    assert journal_of(north).behind is None and journal_of(north).registry.clock_problem is None
 
 
 async def test_devices_are_subscribed_with_one_key(tmp_path: Path, nursery: trio.Nursery) -> None:
