@@ -35,6 +35,10 @@ Lead: TypeAlias = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
 CLOSE_S = 1.0
 #: How often it is counted how many wait.
 COUNT_S = 15.0
+#: How long a sign-in waits for its user's address to be kept.
+ADDRESS_S = 2.0
+#: How often addresses that are not kept are told in the log.
+COMPLAIN_AGAIN_S = 60.0
 
 
 class Notifying:
@@ -60,6 +64,7 @@ class Notifying:
         self._now_ms = now_ms
         self._lead = lead
         self._bounds = Bounds(settings.notify.waiting, settings.notify.dead_letters)
+        self._complained_at = float("-inf")
         self._channels: Channels | None = None
         self._notifier: Notifier | None = None
         self.senders: list[Sender] = []
@@ -131,12 +136,23 @@ class Notifying:
             sender.wake()
 
     async def _note_address(self, identity: Identity) -> None:
-        """Keep the address that the token names; where that is off, whatever an earlier one named stays unused."""
-        if "mail" in self._settings.channels and identity.mail is not None:
-            try:
-                await self._journal.append_side_records([Addressed(identity.user, identity.mail)])
-            except Full as full:
-                log.warning("the mail address of %s is not noted: %s", identity.user, full)
+        """Keep the address that the token names; where that is off, whatever an earlier one named stays unused. An
+        address that can't be recorded now keeps nobody out: the user's next sign-in names it again."""
+        if "mail" not in self._settings.channels or identity.mail is None:
+            return
+        problem = "it takes too long"
+        try:
+            with trio.move_on_after(ADDRESS_S):
+                # Each entry costs all nodes of a cluster, and few tokens name another address than the one before.
+                if await self._notices.address(identity.user) != identity.mail:
+                    await self._journal.append_side_records([Addressed(identity.user, identity.mail)])
+                return
+        except (Full, StoreError) as error:
+            problem = str(error)
+        now = trio.current_time()
+        if now >= self._complained_at + COMPLAIN_AGAIN_S:
+            self._complained_at = now
+            log.warning("mail addresses that tokens name can't be kept now, as that of %s: %s", identity.user, problem)
 
     async def run(self) -> None:
         """Notify, until this is cancelled. Without a channel it ends at once."""

@@ -102,3 +102,6 @@ class LoggedNotices:
 
     async def wishes(self, user: str, now_ms: int) -> Wishes:
         return await self._inner.wishes(user, now_ms)
+
+    async def address(self, user: str) -> str | None:
+        return await self._inner.address(user)

@@ -25,4 +25,4 @@ class NotifyContext(msgspec.Struct, frozen=True, kw_only=True):
     wake: Callable[[], None] = lambda: None
     """Is called when something may have become due."""
     signed_in: Callable[[Identity], Awaitable[None]] = _nothing
-    """Is told of each sign-in. Raises StoreError."""
+    """Is told of each sign-in, which waits for it."""

@@ -75,3 +75,6 @@ class Notices(Protocol):
 
     async def wishes(self, user: str, now_ms: int) -> Wishes:
         """A user's wishes. `Journal.append_side_records` changes it, with those of domain/notices.py."""
+
+    async def address(self, user: str) -> str | None:
+        """The mail address that is kept for a user, as `Addressed` has it. Cheap enough for each sign-in."""

@@ -95,3 +95,6 @@ class SqliteNotices:
 
     async def wishes(self, user: str, now_ms: int) -> Wishes:
         return await self._read(lambda connection: read.wishes(connection, user, now_ms))
+
+    async def address(self, user: str) -> str | None:
+        return await self._read(lambda connection: read.mail_address(connection, user))

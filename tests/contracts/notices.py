@@ -9,6 +9,7 @@ from gochat.domain import commands
 from gochat.domain.notices import (
     MOST_DEVICES,
     MOST_SILENT,
+    Addressed,
     Attempt,
     Bounds,
     Candidate,
@@ -314,6 +315,14 @@ class NoticesContract:
         assert await store.notices.wishes("ann", 1000) == (None, [], 0, False)
         await want([QuietSet("bob", None), Silenced("bob", TEA, 0, 1000), Unsubscribed("bob", device("a").endpoint)])
         assert await store.notices.wishes("bob", 2000) == (None, [], 0, False)
+
+    async def test_the_latest_address_is_kept(self, store: Any) -> None:
+        want = store.journal.append_side_records
+        assert await store.notices.address("bob") is None
+        for address in ("old@mail.example", "bob@mail.example", None):
+            await want([Addressed("bob", address)])
+            assert await store.notices.address("bob") == address
+        assert await store.notices.address("ann") is None
 
     async def test_a_silent_room_has_no_readers_until_then(self, store: Any) -> None:
         dm = await Scribe.at(store, DM)

@@ -321,8 +321,13 @@ def targets_of(database: Path, user: str) -> tuple[list[Subscription], str | Non
     with reading(database) as connection:
         devices = connection.execute("SELECT endpoint, p256dh, auth FROM push_device WHERE user = ?", (user,))
         found = [Subscription(*row) for row in devices]
-        row = connection.execute("SELECT address FROM mail_address WHERE user = ?", (user,)).fetchone()
-        return found, row[0] if row else None
+        return found, mail_address(connection, user)
+
+
+def mail_address(connection: sqlite3.Connection, user: str) -> str | None:
+    """The user's mail address, if one is kept."""
+    row = connection.execute("SELECT address FROM mail_address WHERE user = ?", (user,)).fetchone()
+    return row[0] if row else None
 
 
 def has_others(connection: sqlite3.Connection, channels: Collection[str]) -> bool:
