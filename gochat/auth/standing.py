@@ -32,7 +32,8 @@ class Standing:
         """By the id, the first revocation of each."""
         self._users: dict[str, int] = {}
         self.changing = trio.Lock()
-        """Held from before something is recorded until it is applied."""
+        """Held from before an admin's action is recorded until it is applied: of two the later one holds in the end.
+        Entries that nothing lifts do without."""
         for entry in entries:
             self.apply(entry)
 

@@ -19,12 +19,14 @@ from gochat.domain.side_records import TICKET as PREFIX
 from gochat.domain.side_records import Revoked
 from gochat.errors import AuthError
 from gochat.ports.journal import Journal
+from gochat.ports.tokens import Identity
 from gochat.wall_clock import wall_ms
 
 #: The time within which a link must be opened.
 TTL_S: Final = 600
 #: The lifetime of the token that is given for a ticket, unless the ticket says otherwise.
 TOKEN_TTL_S: Final = 43_200
+MAYBE_USED: Final = "the link may be used up now: open it again, and ask for a new one if it was"
 USED: Final = "the link was used already, or has been withdrawn; ask for a new one"
 
 
@@ -54,28 +56,34 @@ class Tickets:
         """A token for a ticket, which is used up by that.
 
         Raises AuthError for a ticket that is not, or no longer, good; StoreError and Full where its use can't be
-        recorded now.
+        recorded now. With `unknown` it may have been recorded, so that the ticket is used up.
         """
         if self._issuer is None or self._verifier is None:
             raise AuthError("this node signs no tokens: they come from the service that has the key")
         who = await self._verifier.verify(ticket)
         name = f"{PREFIX}{who.token_id}"
-        async with self._standing.changing:
-            # Asked and recorded under one lock: of two requests at once the second finds the ticket used.
-            refusal = self._standing.refusal(who)
-            if refusal is not None:
-                raise AuthError(refusal)
-            if self._standing.is_revoked(name):
-                raise AuthError(USED)
-            entry = Revoked("jti", name, wall_ms())
-            await self._journal.append_side_records([entry])
-            self._standing.apply(entry)
-            # Another node may have recorded a use meanwhile: of two the first one counts, on every node.
-            if not self._standing.is_first(entry):
-                raise AuthError(USED)
+        self._check(who)
+        if self._standing.is_revoked(name):
+            raise AuthError(USED)
+        entry = Revoked("jti", name, wall_ms())
+        # Not under `standing.changing`: nothing lifts this entry, and neither other links nor an admin's suspension
+        # need wait while it is on its way.
+        await self._journal.append_side_records([entry])
+        self._standing.apply(entry)
+        # Another request, here or on another node, may have recorded a use meanwhile: of two the first one counts, on
+        # every node.
+        if not self._standing.is_first(entry):
+            raise AuthError(USED)
+        # Asked once more, in one step with giving the token: access may have ended while the entry was on its way.
+        self._check(who)
         now_s, ttl_s = int(time.time()), _lifetime(ticket)
         token = self._issuer.issue(who.user, now_s=now_s, ttl_s=ttl_s, scopes=who.scopes, name=who.name)
         return Granted(who.user, token, now_s + ttl_s)
+
+    def _check(self, who: Identity) -> None:
+        refusal = self._standing.refusal(who)
+        if refusal is not None:
+            raise AuthError(refusal)
 
 
 def _lifetime(ticket: str) -> int:

@@ -16,7 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from gochat.auth import tokens as auth
 from gochat.auth.secret import own_secret
 from gochat.auth.tickets import TTL_S
+from gochat.errors import StoreError
 from gochat.node import Node, running
+from gochat.store.write.committer import Committer
 from tests.e2e.conftest import make_settings
 from tests.http.rest.client import Rest, issue
 from tests.http.rest.conftest import As
@@ -61,6 +63,24 @@ async def test_of_requests_at_once_one_has_it(as_: As, node: Node) -> None:
             for _ in range(12):
                 nursery.start_soon(ask)
     assert statuses == {200: 1, 401: 11}
+
+
+async def test_where_it_can_not_be_told_whether_it_is_used_up_the_answer_says_so(
+    as_: As, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = ticket(node)
+    for unknown in (False, True):
+
+        def fail(self: Committer, batches: Any, notes: Any, unknown: bool = unknown) -> Any:
+            raise StoreError("no answer came", unknown=unknown)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Committer, "commit", fail)
+            answer = await redeem(as_(None), text)
+        assert answer.refusal == (503, "unavailable")
+        assert answer.json.get("unknown", False) == unknown
+        assert ("may be used up" in answer.json["detail"]) == unknown
+    assert (await redeem(as_(None), text)).status == 200, "nobody got its token: on one node the user may try again"
 
 
 async def test_a_used_one_stays_used_across_a_restart(tmp_path: Path) -> None:
