@@ -230,7 +230,7 @@ async def test_one_node_notifies_and_another_when_that_stops(tmp_path: Path, nur
 
 
 @pytest.fixture
-async def stores(autojump_clock: MockClock) -> AsyncIterator[tuple[MemoryServer, list[Store]]]:
+async def stores() -> AsyncIterator[tuple[MemoryServer, list[Store]]]:
     """Those of two nodes."""
     server = await new_log()
     async with serving(server, "north", "south") as found:
@@ -265,7 +265,7 @@ class Notifiers:
 
 
 async def test_a_node_whose_clock_is_wrong_leaves_the_notifications_to_another(
-    stores: tuple[MemoryServer, list[Store]], nursery: trio.Nursery
+    autojump_clock: MockClock, stores: tuple[MemoryServer, list[Store]], nursery: trio.Nursery
 ) -> None:
     server, (north, south) = stores
     notifiers = Notifiers(server, [north, south], nursery)
@@ -284,7 +284,10 @@ async def test_a_node_whose_clock_is_wrong_leaves_the_notifications_to_another(
 
 
 async def test_a_node_that_has_not_all_of_the_log_leaves_the_notifications_to_another(
-    stores: tuple[MemoryServer, list[Store]], nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: MockClock,
+    stores: tuple[MemoryServer, list[Store]],
+    nursery: trio.Nursery,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It would tell users of what they have read on other nodes."""
     server, (north, south) = stores

@@ -69,14 +69,16 @@ class House:
 
 
 @pytest.fixture
-async def house(tmp_path: Path, autojump_clock: MockClock) -> AsyncIterator[House]:
+async def house(tmp_path: Path) -> AsyncIterator[House]:
     server = await new_log()
     async with serving(server, "north", "south") as stores:
         yield House(make_settings(tmp_path, auth={"secret": SECRET}), server, stores)
 
 
 @pytest.mark.parametrize("desks", [(0, 0, 0), (0, 1, 0, 1)])
-async def test_of_those_who_open_a_link_at_once_one_gets_a_token(house: House, desks: Sequence[int]) -> None:
+async def test_of_those_who_open_a_link_at_once_one_gets_a_token(
+    autojump_clock: MockClock, house: House, desks: Sequence[int]
+) -> None:
     house.server.strike(faults.Slow(delay_s=0.1))
     ticket = house.ticket()
     with trio.fail_after(60):
@@ -89,7 +91,7 @@ async def test_of_those_who_open_a_link_at_once_one_gets_a_token(house: House, d
     assert house.outcomes == ["a token"] + [USED] * (len(desks) + 1)
 
 
-async def test_links_and_admins_do_not_wait_for_each_other(house: House) -> None:
+async def test_links_and_admins_do_not_wait_for_each_other(autojump_clock: MockClock, house: House) -> None:
     north, _ = house.desks
     house.server.strike(faults.Slow(node="north", delay_s=SLOW_S))
     began = trio.current_time()
@@ -104,7 +106,9 @@ async def test_links_and_admins_do_not_wait_for_each_other(house: House) -> None
 
 
 @pytest.mark.parametrize("entry", [Suspended("ann", True, 0), Revoked("user", "ann", 0)], ids=["suspended", "revoked"])
-async def test_no_token_is_given_once_the_users_access_has_ended(house: House, entry: AnyStanding) -> None:
+async def test_no_token_is_given_once_the_users_access_has_ended(
+    autojump_clock: MockClock, house: House, entry: AnyStanding
+) -> None:
     """The suspension comes into the log before the use of the link does, and after it was looked for."""
     north, south = house.desks
     house.server.strike(faults.Slow(node="north", delay_s=0.5))
@@ -117,7 +121,7 @@ async def test_no_token_is_given_once_the_users_access_has_ended(house: House, e
     assert north.outcomes == [SUSPENDED if isinstance(entry, Suspended) else REVOKED]
 
 
-async def test_a_link_whose_use_is_recorded_too_late_is_used(house: House) -> None:
+async def test_a_link_whose_use_is_recorded_too_late_is_used(autojump_clock: MockClock, house: House) -> None:
     north, south = house.desks
     house.server.strike(faults.Slow(node="north", delay_s=DEADLINE_S + 1))
     ticket = house.ticket()
