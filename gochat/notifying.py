@@ -118,7 +118,6 @@ class Notifying:
             Sender(
                 self._notices,
                 channel,
-                self._journal.epoch,
                 seen=self._seen,
                 shut_out=standing.shut_out,
                 now_ms=self._now_ms,

@@ -146,7 +146,8 @@ def notification_id(epoch: str, room: str, user: str, first: int) -> str:
 
 
 def told_id(epoch: str, room: str, key: str) -> str:
-    """The notification_id of a notice that is kept by `key`. Earlier nodes kept notices by it."""
+    """The notification_id of a notice that is kept by `key`, and has been since that epoch: another one since then
+    changes nothing, whichever node sends the notice. Earlier nodes kept notices by their notification_id."""
     if key.startswith("ntf_"):
         return key
     _, user, first = key.split(":")
@@ -191,6 +192,8 @@ class WaitingNotice(NamedTuple):
     device: Subscription | None
     """Where `target` names one that is still subscribed."""
     address: str | None
+    epoch: str
+    """The one in which it was kept: see told_id."""
 
 
 class Attempt(NamedTuple):
@@ -231,6 +234,8 @@ class NoticeEntry(NamedTuple):
     next_ts: int
     reason: str | None
     dead: bool
+    epoch: str
+    """The one in which it was kept: see told_id."""
 
 
 # ---------------------------------------------------------------------------------------------- recorded

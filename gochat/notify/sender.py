@@ -48,7 +48,6 @@ class Sender:
         self,
         notices: Notices,
         channel: Channel,
-        epoch: str,
         *,
         seen: Callable[[str], int],
         shut_out: Callable[[str], bool],
@@ -61,7 +60,6 @@ class Sender:
         self.channel = channel
         self._results = results
         self._notices = notices
-        self._epoch = epoch
         self._seen = seen
         self._shut_out = shut_out
         self._now_ms = now_ms
@@ -205,7 +203,7 @@ class Sender:
         if latest is None:
             return None
         return Notification(
-            id=told_id(self._epoch, notice.room, notice.id),
+            id=told_id(notice.epoch, notice.room, notice.id),
             user=notice.user,
             room=notice.room,
             sender=latest.sender,

@@ -112,7 +112,7 @@ async def notifications(gateway: Gateway, who: Principal, request: req.Notificat
         id=request.id,
         notifications=[
             NotificationEntry(
-                notification=told_id(gateway.journal.epoch, each.room, each.id),
+                notification=told_id(each.epoch, each.room, each.id),
                 channel=each.channel,
                 user=each.user,
                 room=each.room,

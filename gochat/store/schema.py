@@ -258,6 +258,11 @@ ANSWERS = ("CREATE TABLE log_answer (partition INTEGER PRIMARY KEY, server TEXT 
 LOG_SUMS = ("ALTER TABLE log_entry ADD COLUMN crc INTEGER",)
 #: An earlier release forgot an answer with its repair.
 BALLOTS = ("ALTER TABLE log_answer ADD COLUMN ballot INTEGER NOT NULL DEFAULT 0",)
+#: The epoch in which a notice was kept is a part of the id that receivers know it by.
+NOTICE_EPOCHS = (
+    "ALTER TABLE notice ADD COLUMN epoch TEXT NOT NULL DEFAULT ''",
+    "UPDATE notice SET epoch = coalesce((SELECT epoch FROM log_epoch), (SELECT epoch FROM meta))",
+)
 
 
 class Migration(NamedTuple):
@@ -291,6 +296,7 @@ MIGRATIONS: Final[dict[str, Migration]] = {
     "m020_answers": Migration("a node of a cluster keeps which servers it has answered in a repair", ANSWERS),
     "m021_log_sums": Migration("a node of a cluster puts back no entry that its disk has changed", LOG_SUMS),
     "m022_ballots": Migration("a node of a cluster keeps in which ballots it has answered", BALLOTS),
+    "m023_notice_epochs": Migration("notifications keep their ids when the epoch becomes another one", NOTICE_EPOCHS),
 }
 KNOWN: Final = frozenset(MIGRATIONS)
 

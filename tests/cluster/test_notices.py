@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,6 +26,7 @@ from gochat.domain.side_records import AnySideRecord
 from gochat.errors import Full, StoreError
 from gochat.ports.journal import Journal, OnRecorded
 from gochat.store import Store
+from tests.cluster.joining import joined_store, journal_of, new_log
 from tests.contracts.notices import BOUNDS, HOOK, NoticesContract, notice
 from tests.contracts.scribe import Scribe
 from tests.notify.stand_in import MemoryChannel
@@ -98,6 +99,9 @@ async def keep_nodes() -> AsyncIterator[Nodes]:
         stores.open_inline(":memory:", notices=True) as second,
         trio.open_nursery() as nursery,
     ):
+        for store in (first, second):
+            # Nodes of a cluster have one.
+            await store.notices._write(lambda connection: connection.execute("UPDATE meta SET epoch = 'e'"))
         yield Nodes((first, second), nursery)
         nursery.cancel_scope.cancel()
 
@@ -205,6 +209,66 @@ async def test_what_was_sent_and_not_recorded_is_sent_again_under_its_id(
     nodes.notify(1, second)
     await trio.sleep(60)
     assert second.ids() == first.ids()
+
+
+@asynccontextmanager
+async def two_of_a_cluster() -> AsyncIterator[tuple[MemoryServer, Nodes]]:
+    """The same over a cluster's log. Each node records what it finds itself."""
+    server = await new_log()
+    async with AsyncExitStack() as stack:
+        found = [
+            await stack.enter_async_context(joined_store(server, name, stores.open_inline(":memory:", notices=True)))
+            for name in ("north", "south")
+        ]
+        nursery = await stack.enter_async_context(trio.open_nursery())
+        nodes = Nodes([store for store, _ in found], nursery)
+        yield server, nodes
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_notification_keeps_its_id_when_the_epoch_becomes_another_one(autojump_clock: MockClock) -> None:
+    """A node dies with a notification that it sent and did not record, and the cluster goes on without it."""
+    first, second = MemoryChannel(), MemoryChannel()
+
+    async def dies(*found: Any, **fields: Any) -> None:
+        await trio.sleep_forever()
+
+    async with two_of_a_cluster() as (_, nodes):
+        north, south = nodes.stores
+        nodes.journal = north.journal
+        town = nodes.notify(0, first)
+        town.store.notices.finish = dies  # type: ignore[method-assign]
+        dm = await Scribe.at(nodes, "dm:ann:bob")
+        await town.said(dm, "one")
+        await trio.sleep(310)
+        assert len(first.received) == 1
+        town.scope.cancel()
+        before = south.journal.epoch
+        assert await journal_of(south).forget("dead", lacking=True)
+        assert south.journal.epoch != before
+        nodes.journal = south.journal
+        town = nodes.notify(1, second)
+        await trio.sleep(60)
+        assert second.ids() == first.ids()
+
+
+async def test_a_node_that_reads_a_new_epoch_and_notices_at_once_keeps_them_as_the_others_do(
+    autojump_clock: MockClock,
+) -> None:
+    async with two_of_a_cluster() as (server, nodes):
+        north, south = nodes.stores
+        nodes.journal = north.journal
+        await Scribe.at(nodes, "dm:ann:bob")
+        logged = LoggedNotices(north.notices, north.journal)
+        server.strike(faults.Unreachable(node="south"))
+        await logged.add([notice("bob", 1)], {}, HOOK, BOUNDS, 5000)
+        assert await journal_of(north).forget("dead", lacking=True)
+        await logged.add([notice("cat", 1)], {}, HOOK, BOUNDS, 5000)
+        server.strike(faults.Mended(node="south"))
+        await south.journal.barrier()
+        rows = [(await nodes.rows(place))["notice"] for place in (0, 1)]
+        assert rows[0] == rows[1]
+        assert len({row[-1] for row in rows[0]}) == 2
 
 
 class Candidate(Town):

@@ -53,7 +53,6 @@ class Town:
             Sender(
                 self.store.notices,
                 channel,
-                "epoch",
                 seen=self.seen,
                 shut_out=self.shut_out.__contains__,
                 now_ms=self.now_ms,
@@ -102,7 +101,7 @@ class Town:
     async def waiting_ids(self) -> set[str]:
         """The ids by which those that wait will be told."""
         entries = await self.store.notices.entries(dead=False, limit=200)
-        return {told_id("epoch", entry.room, entry.id) for entry in entries}
+        return {told_id(entry.epoch, entry.room, entry.id) for entry in entries}
 
     @property
     def told(self) -> list[tuple[str, int]]:

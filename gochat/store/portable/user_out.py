@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,7 +57,7 @@ _COPIES = (
     # Without the keys: with them anybody can send to the device.
     ("push_device", "SELECT endpoint, ts FROM push_device WHERE user = :user"),
     ("mail_address", "SELECT address FROM mail_address WHERE user = :user"),
-    ("notification", """SELECT told(r.id, n.id), n.channel, n.target, r.id, n.made_ts, n.tries, n.dead_ts
+    ("notification", """SELECT told(n.epoch, r.id, n.id), n.channel, n.target, r.id, n.made_ts, n.tries, n.dead_ts
         FROM notice n JOIN room r ON r.num = n.room_pk WHERE n.user = :user"""),
     ("notified", """SELECT r.id, n.upto, n.ts FROM notified n JOIN room r ON r.num = n.room_pk
         WHERE n.user = :user"""),
@@ -84,7 +83,7 @@ def export_user(
     with reading(database) as source, file_schema.made(target, file_schema.USER_TABLES, file_schema.USER_README) as out:
         (epoch,) = source.execute("SELECT epoch FROM meta").fetchone()
         source.create_function("peer", 2, peer, deterministic=True)
-        source.create_function("told", 2, partial(told_id, epoch), deterministic=True)
+        source.create_function("told", 3, told_id, deterministic=True)
         for table, query in _COPIES:
             rows = source.execute(query, {"user": user}).fetchall()
             if rows:

@@ -242,15 +242,16 @@ class Due:
 
     def run(self, connection: sqlite3.Connection) -> list[WaitingNotice]:
         rows = connection.execute(
-            f"""SELECT n.id, n.target, n.user, n.room_pk, r.id, n.after, n.first_ts, n.made_ts, n.tries, r.title,
-                q.begin_minute, q.end_minute, q.tz, d.endpoint, d.p256dh, d.auth, m.address {_DUE}""",
+            f"""SELECT n.id, n.target, n.user, n.room_pk, r.id, n.after, n.first_ts, n.made_ts, n.tries, n.epoch,
+                r.title, q.begin_minute, q.end_minute, q.tz, d.endpoint, d.p256dh, d.auth, m.address {_DUE}""",
             self._values,
         ).fetchall()
         return [_waiting(connection, self._channel, row, self._now_ms) for row in rows]
 
 
 def _waiting(connection: sqlite3.Connection, channel: str, row: Sequence[Any], now_ms: int) -> WaitingNotice:
-    id_, target, user, room_pk, room, after, first_ts, made_ts, tries, title, begin, end, tz, *device, address = row
+    id_, target, user, room_pk, room, after, first_ts, made_ts, tries, epoch, *rest = row
+    title, begin, end, tz, *device, address = rest
     names = {"room_pk": room_pk, "room": room, "now": now_ms, "user": user}
     membership = connection.execute(f"{_ONE} AND ({_IN_GROUP} OR s.role = 'dm')", names).fetchone()
     base, since = room_pk << SEQ_BITS, 1 if membership is None else membership[1]
@@ -281,6 +282,7 @@ def _waiting(connection: sqlite3.Connection, channel: str, row: Sequence[Any], n
         None if begin is None else QuietHours(begin, end, tz),
         None if device[0] is None else Subscription(*device),
         address,
+        epoch,
     )
 
 
@@ -308,12 +310,13 @@ def entries(connection: sqlite3.Connection, *, dead: bool, limit: int, channel: 
     """The notices that wait, or the dead letters, the next ones or the latest ones first."""
     order = "n.dead_ts DESC" if dead else "n.next_ts"
     rows = connection.execute(
-        f"""SELECT n.id, n.channel, n.user, r.id, n.made_ts, n.tries, n.next_ts, n.reason, n.dead_ts IS NOT NULL
+        f"""SELECT n.id, n.channel, n.user, r.id, n.made_ts, n.tries, n.next_ts, n.reason, n.dead_ts IS NOT NULL,
+                n.epoch
             FROM notice n JOIN room r ON r.num = n.room_pk
             WHERE (n.dead_ts IS NOT NULL) = ?1 AND (?2 IS NULL OR n.channel = ?2) ORDER BY {order} LIMIT ?3""",
         (dead, channel, limit),
     )
-    return [NoticeEntry._make((*row[:8], bool(row[8]))) for row in rows]
+    return [NoticeEntry._make((*row[:8], bool(row[8]), row[9])) for row in rows]
 
 
 def targets_of(database: Path, user: str) -> tuple[list[Subscription], str | None]:

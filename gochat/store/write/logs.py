@@ -11,6 +11,7 @@ from gochat.domain.facts import AnyFact
 from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.membership import FORMER, change_of
 from gochat.domain.side_records import AnySideRecord
+from gochat.replication import EpochIs
 from gochat.store import listing, mentions
 from gochat.store.bulk import BulkInsert
 from gochat.store.rows import WRITTEN, Row, told_mentions, written
@@ -45,7 +46,7 @@ class Batch(NamedTuple):
     room: str
     room_pk: int
     facts: Sequence[AnyFact]
-    side_records: Sequence[AnySideRecord] = ()
+    side_records: Sequence[AnySideRecord | EpochIs] = ()
     weight: int = 0
     """Bytes of memory that it takes, about; 0: nobody has looked."""
     ids: Sequence[int] = ()

@@ -45,7 +45,8 @@ _NOTIFIED = BulkInsert(
     """ON CONFLICT (user, room_pk) DO UPDATE SET upto = excluded.upto, read = excluded.read, ts = excluded.ts,
         id = excluded.id, sent = 0""",
 )
-_NOTICE = BulkInsert("INSERT OR IGNORE INTO notice", 12)
+_NOTICE = BulkInsert("INSERT OR IGNORE INTO notice", 13)
+_EPOCH = "SELECT coalesce((SELECT epoch FROM log_epoch), (SELECT epoch FROM meta))"
 #: For each of some users, how many notices wait for one channel; counted up to a bound.
 _WAITING = """SELECT u.value, (SELECT count(*) FROM (
         SELECT 1 FROM notice WHERE user = u.value AND channel = ?2 AND dead_ts IS NULL LIMIT ?3))
@@ -124,6 +125,7 @@ def add(
         return
     wanted = len(new) * MOST_DEVICES
     free = {route.channel: capacity.free(connection, route.channel, bounds.waiting, wanted) for route in routes}
+    (epoch,) = connection.execute(_EPOCH).fetchone()
     users = list({notice.user: None for notice in new})
     reaches = [_reach(connection, route, users, bounds) for route in routes]
     notified: list[Row] = []
@@ -142,7 +144,8 @@ def add(
             else:
                 end = "too many wait for this channel", now_ms
                 dead.add((reach.channel, user))
-            notices.append((id_, reach.channel, target, user, room_pk, after, first_ts, now_ms, 0, now_ms, *end))
+            times = first_ts, now_ms, 0, now_ms
+            notices.append((id_, reach.channel, target, user, room_pk, after, *times, *end, epoch))
     _NOTIFIED.run(connection, notified)
     _NOTICE.run(connection, notices)
     _bury(connection, dead, bounds)

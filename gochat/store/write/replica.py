@@ -64,7 +64,7 @@ class _Batch(msgspec.Struct):
     """The facts and records of one room that hold, of all its entries in the cycle."""
 
     facts: list[AnyFact] = []
-    side_records: list[AnySideRecord] = []
+    side_records: list[AnySideRecord | EpochIs] = []
     ids: list[int] = []
 
 
@@ -326,6 +326,10 @@ class _Cycle:
                 self._nodes.append((partition, note))
         elif isinstance(note, EpochIs) and note.before == self.epoch:
             self.epoch = note.epoch
+            # In its place among the records of the site: notices that stand before it are kept in the epoch before.
+            site = self._batches.setdefault("", _Batch())
+            site.side_records.append(note)
+            site.ids.append(0)
 
     # ------------------------------------------------------------------------------------------ what is recorded
 
@@ -405,8 +409,6 @@ class _Cycle:
             log_state.save_node(connection, partition, node)
         for room, guard in self._guards.items():
             connection.execute("UPDATE room SET guard = ? WHERE num = ?", (guard, self.rooms[room].room_pk))
-        if self.epoch is not None and self.epoch != self._replica.epoch:
-            log_state.save_epoch(connection, self.epoch)
         if self._reads or self._got or self._users:
             noted.write(connection, Notes(self._numbered(self._reads), self._users, self._numbered(self._got)))
 

@@ -23,12 +23,17 @@ from gochat.domain.side_records import (
     Sanctioned,
     Suspended,
 )
+from gochat.replication import EpochIs
 from gochat.store.listing import relist
-from gochat.store.write import notices
+from gochat.store.write import log_state, notices
 
 
 def write(
-    connection: sqlite3.Connection, room_pk: int, room: str, entries: Sequence[AnySideRecord], ids: Sequence[int] = ()
+    connection: sqlite3.Connection,
+    room_pk: int,
+    room: str,
+    entries: Sequence[AnySideRecord | EpochIs],
+    ids: Sequence[int] = (),
 ) -> None:
     """Record the entries, which belong to one room. `ids`: see Batch."""
     for entry, id_ in zip(entries, ids or repeat(None), strict=bool(ids)):
@@ -56,6 +61,8 @@ def write(
             )
         elif isinstance(entry, Suspended | Revoked):
             _stand(connection, entry)
+        elif isinstance(entry, EpochIs):
+            log_state.save_epoch(connection, entry.epoch)
         else:
             notices.record(connection, entry)
 

@@ -87,7 +87,7 @@ async def lived(database: Path) -> None:
                 ("mention_notice", (user,)),
                 ("push_device", (None, user, f"https://push.example/{name}", "p", "device secret", 5, "t1")),
                 ("mail_address", (user, f"{name}@mail.example")),
-                ("notice", (f"ntf_{user}", "webhook", 0, user, room_pk, 0, 1000, 1300, 2, 9000, "503", None)),
+                ("notice", (f"ntf_{user}", "webhook", 0, user, room_pk, 0, 1000, 1300, 2, 9000, "503", None, "e1")),
                 ("notified", (user, room_pk, 3, 0, 1300, f"ntf_{user}", 0)),
             ):
                 db.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values)
