@@ -152,7 +152,7 @@ class Committer:
         if self._replica is None:
             self._replica = LogReplica(writer)
         replica = self._replica
-        self._in_doubt.settle(replica.holds)
+        self._in_doubt.drop_unless(replica.holds)
         done = self._in_doubt.take(news)
         try:
             rest = replica.not_applied(news) if done else news

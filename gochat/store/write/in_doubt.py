@@ -24,7 +24,7 @@ class InDoubt:
         """The transactions of these cycles failed, or stand before one that did, in their order."""
         self._cycles += cycles
 
-    def settle(self, holds: Callable[[Cycle[Any]], bool]) -> None:
+    def drop_unless(self, holds: Callable[[Cycle[Any]], bool]) -> None:
         """Drop the cycles that did not take effect. To be called over the database that was opened anew, before
         anything more of the log is applied: afterwards it would hold the same entries by another cycle."""
         self._cycles = [cycle for cycle in self._cycles if holds(cycle)]
