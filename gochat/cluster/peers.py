@@ -10,12 +10,14 @@ import httpcore2
 import msgspec
 import trio
 
-from gochat.cluster.signing import ANSWER, MAC, TIME, Signer
+from gochat.cluster.signing import MAC, TIME, Signer
 from gochat.errors import GochatError
 
 TIMEOUT_S: Final = 5.0
 #: An answer is no longer: a hundred thousand users are online at one node at most.
 MOST_BYTES: Final = 16 << 20
+#: A question's time is ahead of the clock by less.
+MOST_AHEAD_MS: Final = 1_000
 _CONNECTIONS: Final = 16
 _IDLE_S: Final = 30.0
 
@@ -36,6 +38,8 @@ class Peers:
     def __init__(self, signer: Signer, *, timeout_s: float = TIMEOUT_S, tls: ssl.SSLContext | None = None) -> None:
         self._signer = signer
         self._timeout_s = timeout_s
+        self._asked_ms = 0
+        """The time of the last question."""
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=tls or ssl.create_default_context(),
             max_connections=_CONNECTIONS,
@@ -50,7 +54,7 @@ class Peers:
             address = httpcore2.URL(url.rstrip("/") + path)
         except (TypeError, ValueError) as error:
             raise PeerAway(f"{url} is no address of a node: {error}") from error
-        time_ms = self._signer.now_ms()
+        time_ms = self._asked_ms = self._time_of_its_own()
         headers = {
             "content-type": "application/octet-stream",
             TIME: str(time_ms),
@@ -80,9 +84,15 @@ class Peers:
             raise PeerAway(f"{url} can't be reached: {str(error) or type(error).__name__}") from error
         if status != 200:
             raise PeerAway(f"{url} refuses {path} ({status}): {_reason(bytes(answer))}")
-        if not self._signer.is_signed(ANSWER, path, str(time_ms), bytes(answer), found.get(MAC, "")):
+        if not self._signer.is_answer(path, time_ms, bytes(answer), found.get(MAC, "")):
             raise PeerAway(f"{url} answers without the cluster's secret")
         return bytes(answer)
+
+    def _time_of_its_own(self) -> int:
+        """The time of a question: the answer to another one does not pass for its answer. A clock that was set back
+        counts from where it is, or the others would take questions for old or forged ones."""
+        now_ms, next_ms = self._signer.now_ms(), self._asked_ms + 1
+        return next_ms if now_ms < next_ms < now_ms + MOST_AHEAD_MS else now_ms
 
     async def aclose(self) -> None:
         await self._pool.aclose()

@@ -1,7 +1,9 @@
 """Signs what nodes ask each other over HTTP, below /internal/, and the answers: with the cluster's secret.
 
 A signature is over the method, the path, the time and the body. The time bounds how long a request that was overheard
-may be sent again; whatever is asked for there does no harm when it comes twice.
+may be sent again; whatever is asked for there does no harm when it comes twice. An answer is signed with the time of its
+question, which no other question of its asker has: it counts as long as the asker waits, however long its node has
+worked at it.
 """
 
 from __future__ import annotations
@@ -43,6 +45,11 @@ class Signer:
 
     def is_signed(self, method: str, path: str, time: str, body: bytes, mac: str) -> bool:
         """Whether a node of the cluster wrote it. `time` and `mac` are as their headers have them."""
-        return self.is_fresh(time) and compare_digest(
-            self.sign(method, path, int(time), body), mac if mac.isascii() else ""
-        )
+        return self.is_fresh(time) and self._is_right(method, path, int(time), body, mac)
+
+    def is_answer(self, path: str, time_ms: int, body: bytes, mac: str) -> bool:
+        """Whether a node of the cluster wrote it in answer to the question that was signed with this time."""
+        return self._is_right(ANSWER, path, time_ms, body, mac)
+
+    def _is_right(self, method: str, path: str, time_ms: int, body: bytes, mac: str) -> bool:
+        return compare_digest(self.sign(method, path, time_ms, body), mac if mac.isascii() else "")

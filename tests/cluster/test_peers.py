@@ -10,7 +10,7 @@ import trio
 
 from gochat.cluster import peers as asking
 from gochat.cluster.peers import PeerAway, Peers
-from gochat.cluster.signing import ANSWER, MAC, Signer
+from gochat.cluster.signing import ANSWER, MAC, MOST_OFF_MS, Signer
 
 NOW = 1_000_000_000_000
 PATH = "/internal/state"
@@ -42,9 +42,9 @@ async def serve(stream: trio.SocketStream, answer: Answer) -> None:
         await stream.send_all(connection.send(part) or b"")
 
 
-async def asked(answer: Answer) -> bytes:
+async def asked(answer: Answer, by: Signer | None = None) -> bytes:
     """The answer that is heard by a node. Raises PeerAway."""
-    peers = Peers(signer(), timeout_s=60)
+    peers = Peers(by or signer(), timeout_s=60)
     problem: PeerAway | None = None
     heard = b""
     with trio.fail_after(60):
@@ -82,6 +82,36 @@ async def test_both_are_sure_of_the_other() -> None:
         return 200, signed(b"answer"), b"answer"
 
     assert await asked(answer) == b"answer"
+
+
+async def test_an_answer_counts_however_long_its_node_has_worked_at_it() -> None:
+    now = [NOW]
+
+    def answer(request: h11.Request, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
+        now[0] += 2 * MOST_OFF_MS
+        return 200, signed(b"answer"), b"answer"
+
+    assert await asked(answer, Signer("s" * 32, lambda: now[0])) == b"answer"
+
+
+async def test_the_answer_to_an_earlier_question_is_none() -> None:
+    """Questions of the same moment included: they may ask for different things."""
+    heard: list[bytes] = []
+
+    def answer(request: h11.Request, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
+        return 200, signed(b"first"), b"first"
+
+    async with trio.open_nursery() as nursery:
+        [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        nursery.start_soon(trio.serve_listeners, _handler(answer), [listener])
+        peers = Peers(signer(), timeout_s=60)
+        url = f"http://127.0.0.1:{listener.socket.getsockname()[1]}"
+        heard.append(await peers.ask(url, PATH, b"one"))
+        with pytest.raises(PeerAway, match="without the cluster's secret"):
+            await peers.ask(url, PATH, b"other")
+        await peers.aclose()
+        nursery.cancel_scope.cancel()
+    assert heard == [b"first"]
 
 
 @pytest.mark.parametrize(
