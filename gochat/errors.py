@@ -100,6 +100,10 @@ class GochatError(Exception):
     """Base of every exception that gochat raises on purpose. Its text is one line, fit to be shown."""
 
 
+class UnderWay(GochatError):
+    """It is not done yet, and can't be taken back: it will be done, or may be. The text says by whom, and when."""
+
+
 class CantListen(GochatError):
     """The address is taken, or not for this process to take."""
 

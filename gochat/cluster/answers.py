@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -13,8 +12,6 @@ from gochat.errors import GochatError
 if TYPE_CHECKING:  # Commands read the answers without all of a node.
     from gochat.cluster.journal import ClusterJournal
     from gochat.cluster.shared import Shared
-
-log = logging.getLogger(__name__)
 
 Answer: TypeAlias = Callable[[bytes], Awaitable[bytes]]
 
@@ -30,6 +27,8 @@ class State(msgspec.Struct, frozen=True):
     names: dict[str, str] = {}
     """Of the nodes that have given this one a sign of life since its start, by instance: a server that has lost its
     data knows none of those that are dead."""
+    forgetting: list[str] = []
+    """The nodes that this one is about to put out, by instance."""
 
 
 class Forget(msgspec.Struct, frozen=True):
@@ -51,7 +50,8 @@ def answers(journal: ClusterJournal, shared: Shared) -> Mapping[str, Answer]:
 
     async def state(_: bytes) -> bytes:
         problem = journal.problem or journal.behind or journal.registry.clock_problem
-        return msgspec.json.encode(State(mine, journal.members, problem, dict(journal.registry.names)))
+        names = dict(journal.registry.names)
+        return msgspec.json.encode(State(mine, journal.members, problem, names, journal.forgetting))
 
     async def forget(body: bytes) -> bytes:
         try:
@@ -65,9 +65,6 @@ def answers(journal: ClusterJournal, shared: Shared) -> Mapping[str, Answer]:
         # Where the log is being repaired the node has not answered, and may have what no other has. The same holds
         # where it was repaired without the node, by one that died before that was recorded.
         lacking = journal.problem is not None or await journal.registry.may_lack(instance)
-        anew = await journal.forget(instance, lacking=lacking)
-        await journal.registry.drop(instance)
-        log.warning("the cluster goes on without node %s%s", instance, ", with a new epoch" if anew else "")
-        return msgspec.json.encode(Forgotten(anew))
+        return msgspec.json.encode(Forgotten(await journal.forget(instance, lacking=lacking)))
 
     return {"/internal/state": state, "/internal/forget": forget}

@@ -86,10 +86,14 @@ class _Pending:
 
     def withdraw(self, data: bytes) -> bool:
         """See Broadcast."""
-        if self.entries.get(data, True):
+        if self.is_sent(data):
             return False
         del self.entries[data]
         return True
+
+    def is_sent(self, data: bytes) -> bool:
+        """See Broadcast."""
+        return self.entries.get(data, True)
 
     def not_sent(self, entries: Sequence[bytes]) -> None:
         """These were the last of those that were to be on their way, and are not."""
@@ -126,11 +130,12 @@ class Broadcast:
         nap_s: Callable[[], float] = lambda: 0.0,
         counts: LogCounts | None = None,
         coming: Callable[[int, Sequence[Element]], Collection[str]] = lambda _, __: (),
+        sealing: Callable[[int, bool], None] = lambda _, __: None,
     ) -> None:
         """`need`: how many nodes must answer before a partition is repaired. `recorded` is told of each partition's
         elements, in order, once they are recorded; `refused` of each entry that was sent and that the log does not
         take. `nap_s` is asked after each reading for how long the next one may be put off; `hurry` cuts that short.
-        None of them waits or raises. `counting`, `coming`: see Repair."""
+        None of them waits or raises. `counting`, `coming`, `sealing`: see Repair."""
         self._log = shared
         self._ring = ring
         self._partitions = tuple(partitions)
@@ -138,7 +143,9 @@ class Broadcast:
         self._refused = refused
         self._nap_s = nap_s
         self._counts = counts or LogCounts()
-        self._repair = Repair(shared, ring, instance, need, self._take, self._pause, counting, self._counts, coming)
+        self._repair = Repair(
+            shared, ring, instance, need, self._take, self._pause, counting, self._counts, coming, sealing
+        )
         self._terms: dict[int, int] = {}
         """The terms of the partitions that are in order, as far as this node knows."""
         self._repairing: frozenset[int] = frozenset()
@@ -191,6 +198,10 @@ class Broadcast:
     def hurry(self) -> None:
         """Somebody waits for what comes next: read it now."""
         self._hurried.set()
+
+    def is_sent(self, partition: int, data: bytes) -> bool:
+        """Whether the entry may stand in the log, or come to."""
+        return self._pending[partition].is_sent(data)
 
     def withdraw(self, partition: int, data: bytes) -> bool:
         """Take an entry back. False: it may have been sent, and may still come to stand in the log."""

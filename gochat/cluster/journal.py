@@ -22,6 +22,7 @@ from gochat.cluster.broadcast import Broadcast
 from gochat.cluster.certifier import Certifying
 from gochat.cluster.counts import LogCounts
 from gochat.cluster.entry import SITE, VERSION, Entry, EntryCodec, Kind, Unfit, partition_of
+from gochat.cluster.forgetting import Forgetting
 from gochat.cluster.inbox import Inbox
 from gochat.cluster.membership import Membership
 from gochat.cluster.nodes import Nodes
@@ -84,6 +85,7 @@ class ClusterJournal:
             lambda: self._teller.nap_s(),
             self.counts,
             self._coming,
+            self._nodes.sealing,
         )
         self._inbox.hurry = self._broadcast.hurry
         self._barriers = Barriers(shared.log, self._inbox, self.counts)
@@ -97,8 +99,12 @@ class ClusterJournal:
             self._inbox,
             self._nodes,
             self._registry,
+            self._own,
             partial(self._send_news, "nodes"),
             self.serving.wait,
+        )
+        self._forgetting = Forgetting(
+            self._nodes, self._registry, self._membership, lambda: self._teller.epoch, lambda: self.problem
         )
         self._own_epoch = followed.own_epoch
         self._listened = trio.Event()
@@ -269,8 +275,8 @@ class ClusterJournal:
             **fields,  # type: ignore[arg-type]
         )
 
-    def _send(self, partition: int, entry: Entry, done: OnRecorded, deadline: float) -> None:
-        """Raises StoreError and Full."""
+    def _send(self, partition: int, entry: Entry, done: OnRecorded, deadline: float) -> int:
+        """Returns the entry's counter. Raises StoreError and Full."""
         if self._closing:
             raise StoreError("the journal is closing")
         try:
@@ -279,6 +285,7 @@ class ClusterJournal:
             raise StoreError(f"this can't be recorded: {error}") from error
         self._broadcast.send(partition, data)
         self._own.add(entry.counter, Own(partition, data, entry.facts, entry.side_records, done, deadline))
+        return entry.counter
 
     async def append_side_records(self, side_records: Sequence[AnySideRecord], *, room: str = "") -> None:
         for _ in range(MOST_OVERTAKEN):
@@ -374,10 +381,10 @@ class ClusterJournal:
                     log.error("a note can't be recorded and is dropped: %s", each)
             recorded()
 
-    def _send_news(self, kind: Kind, partition: int, news: Sequence[AnyNews], done: OnRecorded) -> None:
-        """Raises StoreError and Full."""
+    def _send_news(self, kind: Kind, partition: int, news: Sequence[AnyNews], done: OnRecorded) -> int:
+        """Returns the entry's counter. Raises StoreError and Full."""
         entry = self._entry(kind, partition, ts=wall_ms(), side_records=news)
-        self._send(partition, entry, done, float("inf"))
+        return self._send(partition, entry, done, float("inf"))
 
     # ------------------------------------------------------------------------------------------ lifetime
 
@@ -393,6 +400,7 @@ class ClusterJournal:
             nursery.start_soon(self._own.run)
             nursery.start_soon(self._registry.run)
             nursery.start_soon(self.serving.run)
+            nursery.start_soon(self._forgetting.run)
             nursery.start_soon(self._arrive)
 
     async def _arrive(self) -> None:
@@ -437,8 +445,14 @@ class ClusterJournal:
         """Put a node out of the cluster for good: partitions are repaired without its answer from then on. With
         `lacking` it may have had what no other has: then clients start anew. So they do where the log has to be
         repaired before this is recorded, since that would wait for the node. Returns when it is recorded, and whether
-        clients start anew. Raises StoreError where it never will be by this node."""
-        return await self._membership.forget(instance, epoch=lambda: self._teller.epoch, lacking=lacking)
+        clients start anew. Raises UnderWay where that takes long and can't be taken back, though whoever asked may have
+        gone: it goes on. Raises another GochatError where it was not done, and will not be by this node."""
+        return await self._forgetting.ask(instance, lacking=lacking)
+
+    @property
+    def forgetting(self) -> list[str]:
+        """The nodes that this one is about to put out, by instance."""
+        return self._forgetting.instances
 
     async def leave(self) -> None:
         """Have what is on its way recorded, and count no more. Nothing is taken afterwards."""

@@ -1,22 +1,23 @@
-"""Has the nodes that count recorded, in every partition: a node comes, is known to the others, goes, is put out."""
+"""Has the nodes that count recorded, in every partition: a node comes, is known to the others, goes. Another one is
+put out by forgetting.py."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
 import trio
 
 from gochat.cluster.entry import SITE
-from gochat.cluster.identity import new_id
 from gochat.cluster.inbox import Inbox
 from gochat.cluster.nodes import Nodes
+from gochat.cluster.own import OwnEntries
 from gochat.cluster.ports import PARTITIONS, Position
 from gochat.cluster.registry import NodeRegistry
 from gochat.cluster.serving import PUT_OUT
 from gochat.errors import Full, StoreError
-from gochat.ports.journal import AppendResult, Committed, OnRecorded, Overtaken
+from gochat.ports.journal import AppendResult, Committed, OnRecorded
 from gochat.replication import AnyNews, EpochIs, NodeIs
 
 log = logging.getLogger(__name__)
@@ -32,11 +33,87 @@ UNCONFIRMED: Final = (
     "none of {names} has confirmed that this node counts: start one of them, see that all reach the same server, or, "
     "where all are lost, go on without them by `gochat cluster forget`"
 )
-#: How long a node that is put out still counts, while this is being recorded.
-REGARD_S: Final = 5.0
 
-Send: TypeAlias = Callable[[int, Sequence[AnyNews], OnRecorded], None]
-"""Has the news put into a partition's log."""
+Send: TypeAlias = Callable[[int, Sequence[AnyNews], OnRecorded], int]
+"""Has the news put into a partition's log. Returns the counter of their entry."""
+
+
+class Recording:
+    """News on their way into some partitions, in an entry each, which is sent again where it was not taken."""
+
+    def __init__(
+        self,
+        send: Send,
+        own: OwnEntries,
+        is_put_out: Callable[[], bool],
+        news: Sequence[AnyNews],
+        partitions: Collection[int],
+        recorded: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """`recorded` is told of each partition that has recorded it, before anything that comes after it there. Raises
+        StoreError as `wait` does."""
+        self._send = send
+        self._own = own
+        self._is_put_out = is_put_out
+        self._news = news
+        self._recorded = recorded
+        self._partitions = len(partitions)
+        self._on_way: dict[int, int] = {}
+        """By partition the counter of its entry."""
+        self._again: set[int] = set()
+        """Partitions into which it is to be sent again."""
+        # One entry of each is on its way at a time, and has its place in the channel.
+        self._told, self._results = trio.open_memory_channel[tuple[int, AppendResult]](self._partitions)
+        if is_put_out():
+            raise StoreError(PUT_OUT)
+        for partition in partitions:
+            self._send_to(partition)
+
+    def _send_to(self, partition: int) -> None:
+        def done(result: AppendResult) -> None:
+            if isinstance(result, Committed):
+                self._recorded(partition)
+            self._told.send_nowait((partition, result))
+
+        try:
+            self._on_way[partition] = self._send(partition, self._news, done)
+        except Full:
+            self._again.add(partition)
+
+    async def wait(self) -> None:
+        """Return when all of the partitions have recorded it. After a waiting that was cancelled it may be waited for
+        again. Raises StoreError where one of them never will by this node: it is closing, or was put out of the
+        cluster."""
+        while self._on_way or self._again:
+            if self._again:
+                await trio.sleep(AGAIN_S)
+                again, self._again = self._again, set()
+                for partition in again:
+                    self._send_to(partition)
+                continue
+            partition, result = await self._results.receive()
+            del self._on_way[partition]
+            if isinstance(result, Committed):
+                continue
+            if isinstance(result, StoreError):
+                raise result
+            if self._is_put_out():
+                raise StoreError(PUT_OUT)
+            self._again.add(partition)
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether any of it stands in the log, or may come to."""
+        if len(self._on_way) + len(self._again) < self._partitions:
+            return True
+        return any(self._own.is_sent(counter) for counter in self._on_way.values())
+
+    def withdraw(self) -> None:
+        """Take back all that was never sent. It is not waited for any more."""
+        sent = {partition: counter for partition, counter in self._on_way.items() if not self._own.withdraw(counter)}
+        self._partitions -= len(self._on_way) - len(sent) + len(self._again)
+        self._on_way = sent
+        self._again.clear()
 
 
 class Membership:
@@ -48,6 +125,7 @@ class Membership:
         inbox: Inbox,
         nodes: Nodes,
         registry: NodeRegistry,
+        own: OwnEntries,
         send: Send,
         waits: Callable[[str], None],
     ) -> None:
@@ -56,6 +134,7 @@ class Membership:
         self._inbox = inbox
         self._nodes = nodes
         self._registry = registry
+        self._own = own
         self._send = send
         self._waits = waits
         self.has_begun = False
@@ -133,59 +212,17 @@ class Membership:
                 self._waits(problem)
             await self._registry.wait_beat()
 
-    async def forget(self, instance: str, *, epoch: Callable[[], str | None], lacking: bool) -> bool:
-        """See ClusterJournal. `epoch`: the cluster's, now."""
-        forgotten = [NodeIs(instance, "forgotten")]
-        if not lacking:
-            # All that the node told stands in the log, before these entries. It counts until they are recorded: should
-            # the server lose something meanwhile, that must not be repaired without the node and without a word.
-            with trio.move_on_after(REGARD_S):
-                await self.record(forgotten, range(PARTITIONS))
-                return False
-        # The epoch stands in the log before any room's partition is repaired without the node: whoever finds a room
-        # shorter than it was finds the new epoch too.
-        self._nodes.disregard(instance, [SITE])
-        await self.begin_epoch(EpochIs(new_id(), epoch()))
-        self._nodes.disregard(instance, range(PARTITIONS))
-        await self.record(forgotten, range(PARTITIONS))
-        return True
-
     async def begin_epoch(self, epoch: EpochIs) -> None:
         await self.record([epoch], [SITE])
 
     async def record(
         self, news: Sequence[AnyNews], partitions: Sequence[int], recorded: Callable[[int], None] = lambda _: None
     ) -> None:
-        """Return when all of these partitions have recorded it; `recorded` is told of each of them, before anything
-        that comes after it there. Raises StoreError where one of them never will by this node: it is closing, or was
-        put out of the cluster."""
-        # One entry of each is on its way at a time, and has its place in the channel.
-        told, results = trio.open_memory_channel[tuple[int, AppendResult]](len(partitions))
+        """Return when all of these partitions have recorded it: see Recording."""
+        await self.recording(news, partitions, recorded).wait()
 
-        def send(partition: int) -> None:
-            def done(result: AppendResult) -> None:
-                if isinstance(result, Committed):
-                    recorded(partition)
-                told.send_nowait((partition, result))
-
-            try:
-                self._send(partition, news, done)
-            except Full:
-                told.send_nowait((partition, Overtaken()))
-
-        if self._nodes.is_forgotten():
-            raise StoreError(PUT_OUT)
-        for partition in partitions:
-            send(partition)
-        left = len(partitions)
-        while left:
-            partition, result = await results.receive()
-            if isinstance(result, Committed):
-                left -= 1
-            elif isinstance(result, StoreError):
-                raise result
-            elif self._nodes.is_forgotten():
-                raise StoreError(PUT_OUT)
-            else:
-                await trio.sleep(AGAIN_S)
-                send(partition)
+    def recording(
+        self, news: Sequence[AnyNews], partitions: Sequence[int], recorded: Callable[[int], None] = lambda _: None
+    ) -> Recording:
+        """Begin to have it recorded."""
+        return Recording(self._send, self._own, self._nodes.is_forgotten, news, partitions, recorded)

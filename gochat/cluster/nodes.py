@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from gochat.cluster.entry import Entry, EntryCodec, Forged, TooNew, Unfit
@@ -21,6 +22,10 @@ class Nodes:
         self._instance = instance
         self._disregarded: dict[str, frozenset[int]] = {}
         """By instance, in which partitions."""
+        self._seals: Counter[str] = Counter()
+        """By instance, how many seals were asked for without it that may have come about, or may still."""
+        self._left_out: list[str] = []
+        """By the seal that is asked for now."""
         self._differing: set[str] = set()
         self._agreeing: set[str] = set()
         """Nodes whose history was this one's where they were last compared; they may differ in another partition."""
@@ -74,8 +79,26 @@ class Nodes:
         return [node for node in self.members if node != self._instance and node not in self._disregarded]
 
     def disregard(self, instance: str, partitions: Iterable[int]) -> None:
-        """Repair these partitions, and those named before, without this node."""
+        """Repair these partitions, and those named before, without this node, until `regard`."""
         self._disregarded[instance] = self._disregarded.get(instance, frozenset()).union(partitions)
+
+    def regard(self, instance: str) -> None:
+        """Wait for this node again."""
+        self._disregarded.pop(instance, None)
+        self._seals.pop(instance, None)
+
+    def may_be_left_out(self, instance: str) -> bool:
+        """Whether a partition may have been repaired by this node without that one, or may still be, since that one is
+        disregarded."""
+        return self._seals[instance] > 0
+
+    def sealing(self, partition: int, is_asked: bool) -> None:
+        """See Repair."""
+        if is_asked:
+            self._left_out = [each for each in self._disregarded if self._is_disregarded(each, partition)]
+            self._seals.update(self._left_out)
+        else:
+            self._seals -= Counter(self._left_out)  # Those that are regarded since have none.
 
     def is_forgotten(self) -> bool:
         """Whether this node was put out of the cluster."""

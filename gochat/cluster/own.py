@@ -67,6 +67,19 @@ class OwnEntries:
             self._settled.set()
         return found
 
+    def is_sent(self, counter: int) -> bool:
+        """Whether the entry may stand in the log, or come to."""
+        own = self._waiting.get(counter) or self._patient.get(counter)
+        return own is None or self._broadcast.is_sent(own.partition, own.data)
+
+    def withdraw(self, counter: int) -> bool:
+        """Take an entry back that was never sent; its sender is told nothing. False: it may have been."""
+        own = self._waiting.get(counter) or self._patient.get(counter)
+        if own is None or not self._broadcast.withdraw(own.partition, own.data):
+            return False
+        self.take(counter)
+        return True
+
     def refuse(self, data: bytes, error: StoreError) -> None:
         """The log does not take the entry: tell its sender."""
         for entries in (self._waiting, self._patient):

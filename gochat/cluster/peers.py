@@ -11,7 +11,7 @@ import msgspec
 import trio
 
 from gochat.cluster.signing import MAC, TIME, Signer
-from gochat.errors import GochatError
+from gochat.errors import GochatError, UnderWay
 
 TIMEOUT_S: Final = 5.0
 #: An answer is no longer: a hundred thousand users are online at one node at most.
@@ -20,10 +20,16 @@ MOST_BYTES: Final = 16 << 20
 MOST_AHEAD_MS: Final = 1_000
 _CONNECTIONS: Final = 16
 _IDLE_S: Final = 30.0
+#: What a node answers that did nothing: to strangers, where it has nothing of the path, and where it can't or won't.
+_REFUSALS: Final = frozenset({403, 404, 405, 503})
 
 
 class PeerAway(GochatError):
     """The node did not answer, or not as one of the cluster. Nobody knows whether it has done what was asked."""
+
+
+class Refused(PeerAway):
+    """The node was not reached, or refused: it has not done what was asked."""
 
 
 class _Problem(msgspec.Struct):
@@ -49,7 +55,7 @@ class Peers:
 
     async def ask(self, url: str, path: str, body: bytes = b"") -> bytes:
         """The node's answer. `url`: where it says that it is reached, whatever that is; `path`: begins with
-        /internal/. Raises PeerAway."""
+        /internal/. Raises PeerAway, and UnderWay where the node says that it goes on with it."""
         try:
             address = httpcore2.URL(url.rstrip("/") + path)
         except (TypeError, ValueError) as error:
@@ -73,19 +79,23 @@ class Peers:
                     status = response.status
         except trio.TooSlowError:
             raise PeerAway(f"{url} does not answer within {self._timeout_s:g} s") from None
+        except (httpcore2.ConnectError, httpcore2.ConnectTimeout, httpcore2.UnsupportedProtocol) as error:
+            raise Refused(_unreached(url, error)) from error
         except (
             httpcore2.NetworkError,
             httpcore2.ProtocolError,
             httpcore2.TimeoutException,
-            httpcore2.UnsupportedProtocol,
             OSError,
             UnicodeError,  # The host can be no name: it is encoded on its way to the resolver.
         ) as error:
-            raise PeerAway(f"{url} can't be reached: {str(error) or type(error).__name__}") from error
-        if status != 200:
-            raise PeerAway(f"{url} refuses {path} ({status}): {_reason(bytes(answer))}")
+            raise PeerAway(_unreached(url, error)) from error
+        if status not in (200, 202):
+            kind = Refused if status in _REFUSALS else PeerAway
+            raise kind(f"{url} refuses {path} ({status}): {_reason(bytes(answer))}")
         if not self._signer.is_answer(path, time_ms, bytes(answer), found.get(MAC, "")):
             raise PeerAway(f"{url} answers without the cluster's secret")
+        if status == 202:
+            raise UnderWay(f"{url}: {answer.decode(errors='replace')}")
         return bytes(answer)
 
     def _time_of_its_own(self) -> int:
@@ -96,6 +106,10 @@ class Peers:
 
     async def aclose(self) -> None:
         await self._pool.aclose()
+
+
+def _unreached(url: str, error: Exception) -> str:
+    return f"{url} can't be reached: {str(error) or type(error).__name__}"
 
 
 def _reason(body: bytes) -> str:

@@ -220,8 +220,8 @@ class NodeRegistry:
             info = self._codec.decode(member)
             if info is not None:
                 self.names[member.instance] = info.name
-            elif self._codec.writes(member) is None:
-                continue  # Somebody else wrote it, under any names and as many as they please.
+            elif not self._is_of_a_node(member):
+                continue
             if member.age_ms <= BEAT_LIFE_S * 1000:
                 self._sighted[member.instance] = trio.current_time()
 
@@ -301,9 +301,25 @@ class NodeRegistry:
         """Those of these other nodes that have given no sign of life for a while: by name and instance."""
         # A server that has lost its data knows of nobody until all have beaten again.
         since = trio.current_time() - BEAT_LIFE_S
-        return self._called(each for each in instances if self._sighted.get(each, self._began) < since)
+        return self.called(each for each in instances if self._sighted.get(each, self._began) < since)
 
-    def _called(self, instances: Iterable[str]) -> list[str]:
+    def sighted(self, instance: str) -> float:
+        """When a fresh sign of life of this node was last found, on trio's clock."""
+        return self._sighted.get(instance, -math.inf)
+
+    async def lives(self, instance: str) -> bool:
+        """Whether the server knows of a fresh sign of life of this node. Raises ServerAway."""
+        members = await self._shared.bulletin.members()
+        return any(
+            each.instance == instance and each.age_ms <= BEAT_LIFE_S * 1000 and self._is_of_a_node(each)
+            for each in members
+        )
+
+    def _is_of_a_node(self, member: Member) -> bool:
+        """Somebody else may write some, under any names and as many as they please."""
+        return self._codec.decode(member) is not None or self._codec.writes(member) is not None
+
+    def called(self, instances: Iterable[str]) -> list[str]:
         """By name and instance."""
         return sorted(f"{self.names[each]} ({each})" if each in self.names else each for each in instances)
 
@@ -365,7 +381,7 @@ class NodeRegistry:
         if any(self._follows(info, goals) for info in told.values() if info is not None):
             return []
         unconfirmed = {each for each, info in told.items() if info is not None and not info.seen}
-        return self._called(self._here()) if set(self._here()) - unconfirmed else []
+        return self.called(self._here()) if set(self._here()) - unconfirmed else []
 
     def _told(self, instance: str) -> Info | None:
         """None: somebody else wrote it, or a later release."""

@@ -181,12 +181,15 @@ class Repair:
         counting: Callable[[int], Collection[str] | None] = lambda _: None,
         counts: LogCounts | None = None,
         coming: Callable[[int, Sequence[Element]], Collection[str]] = lambda _, __: (),
+        sealing: Callable[[int, bool], None] = lambda _, __: None,
     ) -> None:
         """`need`: how many nodes must answer for a partition, this one included; 0 where this one may not. `take`:
         records elements that follow the ring's end, and hands them on. `pause`: from when it returns nobody else
         records anything of these partitions, nor appends to them, until it is called with others; the fences are those
         of all, and the others may be appended to. `counting`: the nodes whose answers count for a partition; None:
-        those of all. `coming`: the nodes that count from some of these entries on, which are not recorded here."""
+        those of all. `coming`: the nodes that count from some of these entries on, which are not recorded here.
+        `sealing` is told of a partition, with True, right before the server is asked to seal it, and with False once
+        the server has said that it did not."""
         self._log = shared
         self._ring = ring
         self._instance = instance
@@ -196,6 +199,7 @@ class Repair:
         self._counting = counting
         self._counts = counts or LogCounts()
         self._coming = coming
+        self._sealing = sealing
         self._gaps: dict[int, _Gap] = {}
         """By partition, where this node can't put back because it keeps too little."""
         self._unreadable: dict[int, str] = {}
@@ -437,8 +441,12 @@ class Repair:
         if not need:
             # It does not count by what it has recorded. Others may have recorded more, or less, and wait for it.
             return False
+        if not frozenset(self._counting(partition) or ()).issubset(counting or ()):
+            return False  # A node counts again that was not waited for when the round began.
+        self._sealing(partition, True)
         sealed = await self._log.seal(partition, server, need, counting, seen)
         if not isinstance(sealed, Fence):
+            self._sealing(partition, False)
             return False
         log.info("partition %d is in order again, in term %d", partition, sealed.term)
         return True

@@ -1,8 +1,8 @@
 """Signs what nodes ask each other over HTTP, below /internal/, and the answers: with the cluster's secret.
 
 A signature is over the method, the path, the time and the body. The time bounds how long a request that was overheard
-may be sent again; whatever is asked for there does no harm when it comes twice. An answer is signed with the time of its
-question, which no other question of its asker has: it counts as long as the asker waits, however long its node has
+may be sent again; whatever is asked for there does no harm when it comes twice. An answer is signed with the time of
+its question, which no other question of its asker has: it counts as long as the asker waits, however long its node has
 worked at it.
 """
 

@@ -15,6 +15,7 @@ EXIT_USAGE = 2
 EXIT_CONFIG = 3
 EXIT_AUTH = 4
 EXIT_UNREACHABLE = 5
+EXIT_UNDER_WAY = 6
 EXIT_INTERNAL = 70
 EXIT_TRY_AGAIN = 75
 EXIT_INTERRUPTED = 130
@@ -34,6 +35,7 @@ EXIT_CODES = (
     ExitCode(EXIT_CONFIG, "A setting is wrong; the line names the key and where it was set."),
     ExitCode(EXIT_AUTH, "The token was refused, or allows too little."),
     ExitCode(EXIT_UNREACHABLE, "The server can't be reached, or went away."),
+    ExitCode(EXIT_UNDER_WAY, "It is not done yet, and may be later; it can't be taken back. The line says when."),
     ExitCode(EXIT_INTERNAL, "A fault of gochat itself; `gochat --debug` shows where."),
     ExitCode(EXIT_TRY_AGAIN, "The server refused it for now; the same may succeed later."),
     ExitCode(EXIT_INTERRUPTED, "Ended by Ctrl-C."),

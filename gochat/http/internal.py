@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol, TypeAlias
 
-from gochat.errors import GochatError
+from gochat.errors import GochatError, UnderWay
 from gochat.http.messages import Request, Response
 from gochat.http.problems import MEDIA_TYPE, problem_body
 from gochat.http.router import Route
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 #: A question is no longer.
 MOST_BYTES: Final = 64 << 10
-#: Answers a question's body. Raises GochatError, whose text the asking node is told.
+#: Answers a question's body. Raises GochatError, whose text the asking node is told: nothing was done, but by UnderWay.
 Answer: TypeAlias = Callable[[bytes], Awaitable[bytes]]
 
 
@@ -46,12 +46,15 @@ def internal_routes(answers: Mapping[str, Answer], signer: Signer) -> list[Route
                     return _refused()
             if not signer.is_signed(request.method, path, time, bytes(body), mac):
                 return _refused()
+            status = 200
             try:
                 content = await answer(bytes(body))
+            except UnderWay as error:
+                status, content = 202, str(error).encode()
             except GochatError as error:
                 return _problem(503, "unavailable", str(error))
             headers = {"cache-control": "no-store", "x-gochat-mac": signer.sign("ANSWER", path, int(time), content)}
-            return Response(200, content, headers=headers, media_type="application/octet-stream")
+            return Response(status, content, headers=headers, media_type="application/octet-stream")
 
         return Route(path, internal, ("POST",))
 

@@ -53,10 +53,11 @@ async def ask(node: Node, path: str, question: object = None, secret: str = SECR
 
 
 async def test_a_node_says_how_it_sees_the_cluster(two: tuple[Node, Node]) -> None:
+    names = {"one": "one", "two": "two"}
     for node, name in zip(two, ("one", "two"), strict=True):
-        names = node.gateway.journal.registry.names  # type: ignore[attr-defined]
-        await until(lambda names=names: len(names) == 2, pause_s=0.05)
-        state = {"instance": name, "here": ["one", "two"], "problem": None, "names": {"one": "one", "two": "two"}}
+        known = node.gateway.journal.registry.names  # type: ignore[attr-defined]
+        await until(lambda known=known: len(known) == 2, pause_s=0.05)
+        state = {"instance": name, "here": ["one", "two"], "problem": None, "names": names, "forgetting": []}
         assert await ask(node, "/internal/state") == state
 
 

@@ -24,6 +24,7 @@ async def test_a_connection_that_was_open_when_the_epoch_changed_is_told_of_the_
     early = await Peer.open(town.nodes["south"], "tcp", nursery)
     journals = [town.nodes[name].gateway.journal for name in ("north", "south")]
     before = journals[1].epoch
+    await town.stop("west")
     await journals[0].forget("west", lacking=True)  # type: ignore[attr-defined]
     await until(lambda: journals[1].epoch != before)
     await early.hello("bob")
@@ -44,6 +45,7 @@ async def test_a_client_that_knows_a_room_by_its_facts_alone_starts_it_anew_with
             assert ann.welcome.contacts == []
             await bob.ask("send", to="user:ann", body="one")
             events: list[Event] = [await anext(ann)]
+            await town.stop("west")
             await town.nodes["north"].gateway.journal.forget("west", lacking=True)  # type: ignore[attr-defined]
             events += [await anext(ann), await anext(ann)]
             bob = await town.peer("north", "bob")
@@ -85,6 +87,7 @@ async def test_a_node_without_the_log_tells_nobody_to_forget_a_newer_one(
     town.server.strike(faults.Unreachable(node="south"))
     wait_for_log(0.2)
     north, south = (town.nodes[name].gateway.journal for name in ("north", "south"))
+    await town.stop("west")
     await north.forget("west", lacking=True)  # type: ignore[attr-defined]
     assert north.epoch != south.epoch
     position = {"seq": 1, "epoch": north.epoch}
@@ -113,6 +116,7 @@ async def test_a_client_that_is_ahead_of_the_log_is_not_told_of_an_epoch_that_is
             await take_all({partition: elements for partition, elements in found.items() if partition != SITE})
 
         held.setattr(south._broadcast, "_take_all", take)  # type: ignore[attr-defined]
+        await town.stop("west")
         await north.forget("west", lacking=True)  # type: ignore[attr-defined]
         assert north.epoch != south.epoch
         ahead = {"room": "dm:ann:bob", "seq": 2, "epoch": south.epoch}

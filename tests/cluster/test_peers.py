@@ -9,8 +9,9 @@ import pytest
 import trio
 
 from gochat.cluster import peers as asking
-from gochat.cluster.peers import PeerAway, Peers
+from gochat.cluster.peers import PeerAway, Peers, Refused
 from gochat.cluster.signing import ANSWER, MAC, MOST_OFF_MS, Signer
+from gochat.errors import GochatError, UnderWay
 
 NOW = 1_000_000_000_000
 PATH = "/internal/state"
@@ -45,7 +46,7 @@ async def serve(stream: trio.SocketStream, answer: Answer) -> None:
 async def asked(answer: Answer, by: Signer | None = None) -> bytes:
     """The answer that is heard by a node. Raises PeerAway."""
     peers = Peers(by or signer(), timeout_s=60)
-    problem: PeerAway | None = None
+    problem: GochatError | None = None
     heard = b""
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
@@ -54,7 +55,7 @@ async def asked(answer: Answer, by: Signer | None = None) -> bytes:
             nursery.start_soon(trio.serve_listeners, _handler(answer), [listener])
             try:
                 heard = await peers.ask(f"http://127.0.0.1:{port}/", PATH, b"question")
-            except PeerAway as error:
+            except GochatError as error:
                 problem = error
             await peers.aclose()
             nursery.cancel_scope.cancel()
@@ -131,6 +132,20 @@ async def test_anything_else_is_no_answer(status: int, headers: dict[str, str], 
         await asked(lambda request, body: (status, headers, content))
 
 
+async def test_a_node_may_say_that_it_goes_on_with_it() -> None:
+    with pytest.raises(UnderWay, match=r"http://127.0.0.1:\d+/: tomorrow"):
+        await asked(lambda request, body: (202, signed(b"tomorrow"), b"tomorrow"))
+    with pytest.raises(PeerAway, match="without the cluster's secret"):
+        await asked(lambda request, body: (202, {}, b"tomorrow"))
+
+
+@pytest.mark.parametrize(("status", "has_refused"), [(403, True), (404, True), (503, True), (500, False), (302, False)])
+async def test_whether_a_node_has_done_nothing_is_known_where_it_refuses(status: int, has_refused: bool) -> None:
+    with pytest.raises(PeerAway) as caught:
+        await asked(lambda request, body: (status, {}, b"no"))
+    assert isinstance(caught.value, Refused) == has_refused
+
+
 async def test_an_answer_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asking, "MOST_BYTES", 10)
     with pytest.raises(PeerAway, match="more than 10 bytes"):
@@ -142,7 +157,7 @@ async def test_nobody_there() -> None:
     [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listener.socket.getsockname()[1]
     await listener.aclose()
-    with trio.fail_after(60), pytest.raises(PeerAway, match="can't be reached"):
+    with trio.fail_after(60), pytest.raises(Refused, match="can't be reached"):
         await peers.ask(f"http://127.0.0.1:{port}", PATH)
     await peers.aclose()
 

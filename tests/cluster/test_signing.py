@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from gochat.cluster.signing import ANSWER, MOST_OFF_MS, Signer
-from gochat.errors import GochatError
+from gochat.errors import GochatError, UnderWay
 from gochat.http.internal import MOST_BYTES, internal_routes
 from gochat.http.messages import Headers, Response
 from gochat.http.router import Router
@@ -41,6 +41,8 @@ async def ask(asked: Asked) -> Response:
     async def state(body: bytes) -> bytes:
         if body == b"fail":
             raise GochatError("not now")
+        if body == b"later":
+            raise UnderWay("it goes on")
         return b"answer to " + body
 
     return await Router(internal_routes({PATH: state}, signer()))(asked)  # type: ignore[arg-type]
@@ -93,6 +95,12 @@ async def test_a_signature_is_for_one_method_and_path() -> None:
 async def test_a_failure_is_told_to_the_node_that_asked() -> None:
     response = await ask(Asked(PATH, signed(b"fail"), b"fail"))
     assert response.status == 503 and b"not now" in response.body
+
+
+async def test_what_is_under_way_is_told_with_a_signature() -> None:
+    response = await ask(Asked(PATH, signed(b"later"), b"later"))
+    assert (response.status, response.body) == (202, b"it goes on")
+    assert signer().is_answer(PATH, NOW, response.body, response.headers["x-gochat-mac"])
 
 
 async def test_other_methods_are_refused() -> None:

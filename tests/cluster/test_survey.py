@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import trio
+import trio.lowlevel
 
 from gochat import cli, clustering
 from gochat.cluster.answers import State
@@ -91,6 +92,16 @@ REFUSED = "http://one refuses /internal/forget (503): a node does not forget its
         (Asked(None, ["no node i2 counts"]), False, False, 1, "no node did it: no node i2 counts"),
         (Asked(None, ["http://one can't be reached"]), True, None, 1, "no node did it: http://one can't be reached"),
         (Asked(None, []), True, True, 1, "none tells where it is reached"),
+        (
+            Asked(None, [], "http://one: it goes on"),
+            True,
+            True,
+            6,
+            "two (i2) is not forgotten yet: http://one: it goes on",
+        ),
+        (Asked(None, ["no answer"], is_known=False), True, False, 0, "a new epoch is not known"),
+        (Asked(None, ["no answer"], is_known=False), True, True, 6, "do not start it: no answer"),
+        (Asked(None, ["no answer"], is_known=False), True, None, 6, "it is not known whether two (i2) will be"),
     ],
 )
 def test_forget_says_what_came_of_it(
@@ -118,15 +129,40 @@ def test_forget_says_what_came_of_it(
     assert said in capsys.readouterr().err
 
 
+def test_several_nodes_are_forgotten_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A repair that waits for both would wait for the other one, whichever is given up first."""
+    three = Node("i3", "three", "", 90_000, 0, True)
+    asking: list[str] = []
+
+    async def answer(_nodes: object, _secret: str, _path: str, question: bytes, _timeout_s: float) -> Asked:
+        asking.append(msgspec.json.decode(question)["instance"])
+        while len(asking) < 2:
+            await trio.lowlevel.checkpoint()
+        return Asked(FORGOTTEN, [])
+
+    found = surveyed(Node("i1", "one", "http://one", 100, 0, True), BEFORE, three)
+    monkeypatch.setattr(survey, "survey", lambda _: found)
+    monkeypatch.setattr(survey, "ask_any", answer)
+    file = tmp_path / "config.toml"
+    file.write_text(f'[cluster]\nurl = "redis://localhost"\nsecret = "{"s" * 32}"\n[auth]\nsecret = "{"s" * 32}"\n')
+    code = cli.run(["cluster", "forget", "two", "i3", "two", "--yes", "--json", "--config", str(file)])
+    assert sorted(asking) == ["i2", "i3"]
+    told = [msgspec.json.decode(line) for line in capsys.readouterr().out.splitlines()]
+    assert (code, told) == (0, [{"instance": each, "new_epoch": False} for each in ("i2", "i3")])
+
+
 async def test_each_node_that_does_not_answer_says_why() -> None:
     with socket.socket() as one, socket.socket() as two, trio.fail_after(60):
         nodes = []
         for bound in (one, two):
             bound.bind(("127.0.0.1", 0))  # Nobody listens there.
             nodes.append(Node(f"i{len(nodes)}", "n", f"http://127.0.0.1:{bound.getsockname()[1]}", 100, 0, True))
-        answer, problems = await survey.ask_any([*nodes, nodes[0]._replace(url="")], "s" * 32, survey.STATE)
+        asked = await survey.ask_any([*nodes, nodes[0]._replace(url="")], "s" * 32, survey.STATE)
         found = await survey.ask_each(nodes, "s" * 32)
-    assert answer is None
+    problems = asked.problems
+    assert asked.answer is None and asked.is_known, "none of them was reached"
     assert [found["i0"], found["i1"]] == problems
     assert [problem.partition(" can't be reached")[0] for problem in problems] == [node.url for node in nodes]
 
@@ -216,6 +252,14 @@ def test_each_node_says_what_it_lacks() -> None:
     assert survey._problems(told) == ["one, two: away"]
     assert not surveyed(*told).takes_messages
     assert as_object(surveyed(*told))["nodes"][0]["problem"] == "away"
+
+
+def test_a_node_that_is_being_forgotten_is_told_of() -> None:
+    nodes = [Node("i1", "one", "", 100, 0, None), BEFORE._replace(here=None)]
+    told = survey._with_answers(nodes, {"i1": State("i1", ["i1", "i2"], "repairs", {}, ["i2"])})
+    assert [node.forgotten_by for node in told] == [(), ("one",)]
+    assert lines(surveyed(*told))[2].endswith("for 90 s; one is about to go on without it: do not start it")
+    assert as_object(surveyed(*told))["nodes"][1]["forgotten_by"] == ("one",)
 
 
 def test_nodes_that_can_not_be_asked_are_not_said_to_take_nothing() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -13,13 +12,13 @@ from trio.testing import MockClock
 from gochat.cluster import faults, registry
 from gochat.cluster.answers import Forget, answers
 from gochat.cluster.entry import SITE, partition_of
-from gochat.cluster.membership import Membership
+from gochat.cluster.membership import Recording
 from gochat.cluster.memory import MemoryLog
 from gochat.cluster.memory_server import MemoryServer
 from gochat.cluster.ports import PARTITIONS, Batch, ballot_of
 from gochat.cluster.registry import SecondBoot
 from gochat.cluster.repair import is_in_order
-from gochat.replication import AnyNews, EpochIs, NodeIs
+from gochat.replication import EpochIs, NodeIs
 from gochat.store import Store
 from gochat.store.write import log_state
 from tests.appending import append_to
@@ -204,7 +203,7 @@ async def test_the_answer_of_a_node_that_is_being_forgotten_stands_for_no_other(
         await trio.sleep(3)
         server.strike(faults.Promoted())
         nursery.start_soon(journal.forget, "gone")
-        for _ in range(5):
+        for _ in range(6):
             await offer("gone")
             await trio.sleep(1)
         fences = await other.fences(range(PARTITIONS))
@@ -237,13 +236,14 @@ async def test_a_forget_that_was_cut_short_by_a_death_gives_a_new_epoch_when_it_
 ) -> None:
     """No room's partition is repaired without the dead node before the new epoch stands in the log: a client that has
     what was lost with the node would be told of the old epoch."""
-    record, dead = Membership.record, trio.Event()
+    send_to, dead = Recording._send_to, trio.Event()
 
-    async def dies(self: Membership, news: Sequence[AnyNews], partitions: Sequence[int]) -> None:
-        if isinstance(news[0], dies_with):
-            dead.set()
-            await trio.sleep_forever()
-        await record(self, news, partitions)
+    def dies(self: Recording, partition: int) -> None:
+        if not isinstance(self._news[0], dies_with):
+            send_to(self, partition)
+            return
+        self._on_way[partition] = 0
+        dead.set()
 
     server = await new_log()
     question = msgspec.json.encode(Forget("west"))
@@ -257,7 +257,7 @@ async def test_a_forget_that_was_cut_short_by_a_death_gives_a_new_epoch_when_it_
             server.strike(faults.Promoted())
             await trio.sleep(1)
             assert "west (west) must answer" in str(journal.problem)
-            monkeypatch.setattr(Membership, "record", dies)
+            monkeypatch.setattr(Recording, "_send_to", dies)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(answers(journal_of(north), shared(server, "north"))["/internal/forget"], question)
                 with trio.fail_after(PATIENCE_S):

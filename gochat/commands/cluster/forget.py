@@ -4,55 +4,90 @@ from __future__ import annotations
 
 import json
 import sys
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 import msgspec
 
-from gochat.commands import EXIT_OK, CommandError
+from gochat.commands import EXIT_OK, EXIT_UNDER_WAY, CommandError
 from gochat.commands.cluster.options import cluster_option, require_url
 from gochat.commands.options import config_option, data_option, load_settings
 
 if TYPE_CHECKING:
-    from gochat.commands.cluster.survey import Survey
+    from gochat.commands.cluster.survey import Asked, Node, Survey
+    from gochat.config import Settings
 
-#: A repair may have to come first.
+#: A repair may have to come first. Longer than a node takes to say what came of it (cluster/forgetting.py).
 PATIENCE_S = 60.0
 #: Told of the logs' epoch. None: the answer of the node that did it was lost.
 _EPOCH: Final = {True: "; the logs have a new epoch", None: "; whether the logs have a new epoch is not known"}
 _ALIVE = "stop it first: a node that is stopped by SIGTERM or Ctrl-C is waited for no more"
+_NOT_DONE = "the same may succeed later; where a repair waits for several nodes, one command must name all of them"
+_UNDER_WAY = "`gochat cluster status` says which node goes on with it"
 
 
 @click.command()
-@click.argument("instance", metavar="NODE")
+@click.argument("instances", metavar="NODE...", nargs=-1, required=True)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @cluster_option
-@click.option("--json", "as_json", is_flag=True, help="Print what was done as one object.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as an object for each node.")
 @data_option
 @config_option
-def forget(instance: str, yes: bool, url: str | None, as_json: bool, data: str | None, config: Path | None) -> int:
-    """Go on without a node that will not come back.
+def forget(
+    instances: tuple[str, ...], yes: bool, url: str | None, as_json: bool, data: str | None, config: Path | None
+) -> int:
+    """Go on without a node that will not come back, or without several.
 
     NODE is its instance, or its name, as `gochat cluster status` prints it. Its folder is refused from then on.
 
     Where the log is being repaired and waits for the node, messages that it alone had recorded are lost, though they
-    were acknowledged. Then the logs get a new epoch: all clients start anew (`reset`).
+    were acknowledged. Then the logs get a new epoch: all clients start anew (`reset`). A repair that waits for several
+    nodes goes on when all of them are named.
+
+    Ends with 1 where nothing was done, and the node may be started again. Ends with 6 where it is not done yet and
+    can't be taken back, or where that is not known: do not start the node then.
 
     \b
     Examples:
       gochat cluster forget 3f9a0c1d2e4b5a67
-      gochat cluster forget node2 --yes --json
+      gochat cluster forget node2 node3 --yes --json
     """
     import trio
 
     from gochat.cluster.secret import cluster_secret
-    from gochat.commands.cluster.survey import ask_any, survey
+    from gochat.commands.cluster.survey import survey
 
     settings, _, _ = load_settings(config, {"node.data": data, "cluster.url": url})
     require_url(settings)
     found = survey(settings)
+    nodes = list(dict.fromkeys(_find(found, each) for each in instances))
+    if not any(each.alive for each in found.nodes):
+        raise CommandError("no node lives that could do it", hint="start one that is to stay")
+    if not yes:
+        _confirm(nodes, is_broken=bool(found.broken))
+    asked = trio.run(_ask_all, found.nodes, nodes, cluster_secret(settings.cluster))
+    outcomes = [_outcome(node, asked[node.instance], settings) for node in nodes]
+    for node, outcome in zip(nodes, outcomes, strict=True):
+        if isinstance(outcome, CommandError):
+            continue
+        if as_json:
+            click.echo(json.dumps({"instance": node.instance, "new_epoch": outcome}))
+        else:
+            click.echo(f"{_called(node)} is forgotten{_EPOCH.get(outcome, '')}", err=True)
+    failures = [outcome for outcome in outcomes if isinstance(outcome, CommandError)]
+    if failures:
+        worst = next((each for each in failures if each.code == EXIT_UNDER_WAY), failures[0])
+        raise CommandError("; ".join(dict.fromkeys(map(str, failures))), hint=worst.hint, code=worst.code)
+    return EXIT_OK
+
+
+def _called(node: Node) -> str:
+    return f"{node.name} ({node.instance})"
+
+
+def _find(found: Survey, instance: str) -> Node:
     chosen = [node for node in found.nodes if instance in (node.instance, node.name)]
     if len(chosen) != 1:
         known = ", ".join(node.instance for node in found.nodes)
@@ -60,36 +95,65 @@ def forget(instance: str, yes: bool, url: str | None, as_json: bool, data: str |
         raise CommandError(problem, hint=f"there are {known}" if known else "it has none")
     (node,) = chosen
     if node.alive:
-        raise CommandError(f"{node.name} ({node.instance}) lives", hint=_ALIVE)
-    if not any(each.alive for each in found.nodes):
-        raise CommandError("no node lives that could do it", hint="start one that is to stay")
-    if not yes:
-        if not sys.stdin.isatty():
-            raise click.UsageError("nobody is there to be asked; --yes forgets without asking")
-        click.confirm(f"Forget {node.name} ({node.instance}) for good?", abort=True, err=True)
-        if found.broken:
-            click.confirm(
-                "Messages that it alone has are lost, and all clients start anew. Go on?", abort=True, err=True
-            )
-        else:
-            click.confirm("Its folder will be refused. Go on?", abort=True, err=True)
-    question = msgspec.json.encode({"instance": node.instance})
-    secret = cluster_secret(settings.cluster)
-    asked = trio.run(partial(ask_any, found.nodes, secret, "/internal/forget", question, PATIENCE_S))
-    answer = asked.answer
-    if answer is None:
-        # A node may have done it, though its answer did not come: then the next one knows of no node to forget.
-        if node.here is False or not _is_forgotten(node.instance, survey(settings)):
-            raise CommandError(
-                f"no node did it: {'; '.join(asked.problems) or 'none tells where it is reached'}",
-                hint="`gochat cluster status` says how they are; the same may succeed later",
-            )
-        answer = {"new_epoch": None}
-    if as_json:
-        click.echo(json.dumps({"instance": node.instance, **answer}))
+        raise CommandError(f"{_called(node)} lives", hint=_ALIVE)
+    return node
+
+
+def _confirm(nodes: Sequence[Node], *, is_broken: bool) -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError("nobody is there to be asked; --yes forgets without asking")
+    click.confirm(f"Forget {', '.join(map(_called, nodes))} for good?", abort=True, err=True)
+    it, its = ("it", "Its folder") if len(nodes) == 1 else ("they", "Their folders")
+    if is_broken:
+        has = "has" if len(nodes) == 1 else "have"
+        lost = f"Messages that {it} alone {has} are lost, and all clients start anew. Go on?"
+        click.confirm(lost, abort=True, err=True)
     else:
-        click.echo(f"{node.name} ({node.instance}) is forgotten{_EPOCH.get(answer.get('new_epoch'), '')}", err=True)
-    return EXIT_OK
+        click.confirm(f"{its} will be refused. Go on?", abort=True, err=True)
+
+
+async def _ask_all(nodes: list[Node], unwanted: Sequence[Node], secret: str) -> Mapping[str, Asked]:
+    """All at once, and the same node: a repair that waits for several of them waits until all are given up."""
+    import trio
+
+    from gochat.commands.cluster import survey
+
+    asked: dict[str, Asked] = {}
+
+    async def ask(instance: str) -> None:
+        question = msgspec.json.encode({"instance": instance})
+        asked[instance] = await survey.ask_any(nodes, secret, "/internal/forget", question, PATIENCE_S)
+
+    async with trio.open_nursery() as nursery:
+        for node in unwanted:
+            nursery.start_soon(ask, node.instance)
+    return asked
+
+
+def _outcome(node: Node, asked: Asked, settings: Settings) -> bool | CommandError | None:
+    """Whether the logs have a new epoch, None where that is not known; or why the node is not forgotten."""
+    from gochat.commands.cluster.survey import survey
+
+    if asked.answer is not None:
+        return asked.answer.get("new_epoch")
+    if asked.under_way is not None:
+        return CommandError(
+            f"{_called(node)} is not forgotten yet: {asked.under_way}", hint=_UNDER_WAY, code=EXIT_UNDER_WAY
+        )
+    problems = "; ".join(asked.problems) or "none tells where it is reached"
+    try:
+        # A node may have done it, though its answer did not come: then the next one knows of no node to forget.
+        if node.here is not False and _is_forgotten(node.instance, survey(settings)):
+            return None
+    except CommandError as error:
+        problems += f"; {error}"
+    if not asked.is_known:
+        return CommandError(
+            f"it is not known whether {_called(node)} will be forgotten, do not start it: {problems}",
+            hint=_UNDER_WAY,
+            code=EXIT_UNDER_WAY,
+        )
+    return CommandError(f"no node did it: {problems}", hint=_NOT_DONE)
 
 
 def _is_forgotten(instance: str, found: Survey) -> bool:

@@ -78,6 +78,8 @@ def _state(node: Any, found: Survey) -> str:
         silent = "gives no sign of life" if node.age_ms is None else f"gave no sign of life for {node.age_ms // 1000} s"
         if node.here is False:
             return f"{silent}; it does not count"
+        if node.forgotten_by:
+            return f"{silent}; {', '.join(node.forgotten_by)} is about to go on without it: do not start it"
         if not found.is_beaten:
             # The server may take none. And where all are dead, none is there that could forget another.
             return f"{silent}{', and answers' if node.answers else ''}; {_LACKS}"

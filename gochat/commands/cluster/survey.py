@@ -16,7 +16,7 @@ from gochat.cluster.beat import BeatCodec
 from gochat.cluster.entry import VERSION
 from gochat.cluster.fitness import unfit
 from gochat.cluster.layout import find, unseal
-from gochat.cluster.peers import TIMEOUT_S, PeerAway, Peers
+from gochat.cluster.peers import TIMEOUT_S, PeerAway, Peers, Refused
 from gochat.cluster.ports import BEAT_LIFE_S, PARTITIONS, START, Member, Position, ServerAway, Unreadable
 from gochat.cluster.redis_bulletin import RedisBulletin
 from gochat.cluster.redis_log import RedisLog
@@ -26,6 +26,7 @@ from gochat.cluster.signing import Signer
 from gochat.commands import EXIT_UNREACHABLE, CommandError
 from gochat.commands.cluster.server import server
 from gochat.config import Settings
+from gochat.errors import UnderWay
 from gochat.wall_clock import wall_ms
 
 STATE: Final = "/internal/state"
@@ -53,6 +54,8 @@ class Node(NamedTuple):
     """Why it could not be asked."""
     answers: bool = False
     """Whether it answered, be it that the server has no sign of life of it."""
+    forgotten_by: Sequence[str] = ()
+    """The nodes, by name, that are about to go on without it for good."""
 
     @property
     def alive(self) -> bool:
@@ -165,12 +168,14 @@ def _with_answers(nodes: list[Node], asked: Mapping[str, State | str]) -> list[N
         names = {instance: name for state in states for instance, name in state.names.items()}
         known = {node.instance for node in nodes}
         nodes += [Node(one, names.get(one, "?"), "", None, None, True) for one in trusted.here if one not in known]
+    called = {node.instance: node.name for node in nodes}
     for place, node in enumerate(nodes):
         answer = asked.get(node.instance)
+        by = tuple(called.get(of.instance, of.instance) for of in states if node.instance in of.forgetting)
         if isinstance(answer, State):
-            nodes[place] = node._replace(problem=answer.problem, answers=True)
+            nodes[place] = node._replace(problem=answer.problem, answers=True, forgotten_by=by)
         else:
-            nodes[place] = node._replace(silence=answer)
+            nodes[place] = node._replace(silence=answer, forgotten_by=by)
     return nodes
 
 
@@ -218,23 +223,32 @@ class Asked(NamedTuple):
     """That of the first node that gave one."""
     problems: list[str]
     """Why others gave none, in the order in which they were asked."""
+    under_way: str | None = None
+    """When it will be done by a node that goes on with it; no further one was asked."""
+    is_known: bool = True
+    """Whether those that gave none have done nothing."""
 
 
 async def ask_any(nodes: list[Node], secret: str, path: str, body: bytes = b"", timeout_s: float = TIMEOUT_S) -> Asked:
     """Ask one node that lives after the other, until one answers."""
     problems: list[str] = []
+    is_known = True
     peers = Peers(Signer(secret, wall_ms), timeout_s=timeout_s)
     try:
         for node in nodes:
             if node.alive and node.url:
                 try:
                     answer: dict[str, Any] = msgspec.json.decode(await peers.ask(node.url, path, body), type=dict)
-                    return Asked(answer, problems)
+                    return Asked(answer, problems, is_known=is_known)
+                except UnderWay as error:
+                    return Asked(None, problems, str(error), is_known)
                 except PeerAway as error:
+                    is_known = is_known and isinstance(error, Refused)
                     problems.append(str(error))
                 except msgspec.MsgspecError:
+                    is_known = False
                     problems.append(f"{node.url} answers in a form that this release does not know")
-        return Asked(None, problems)
+        return Asked(None, problems, is_known=is_known)
     finally:
         await peers.aclose()
 
