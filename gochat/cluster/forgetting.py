@@ -92,7 +92,7 @@ class Forgetting:
         finally:
             self._nursery = None
 
-    async def ask(self, instance: str, *, lacking: bool) -> bool:
+    async def forget(self, instance: str, *, lacking: bool) -> bool:
         """See ClusterJournal. A node that is being put out already is not put out beside that: the outcome is the
         same for all who ask."""
         if self._nursery is None:

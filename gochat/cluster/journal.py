@@ -447,7 +447,7 @@ class ClusterJournal:
         repaired before this is recorded, since that would wait for the node. Returns when it is recorded, and whether
         clients start anew. Raises UnderWay where that takes long and can't be taken back, though whoever asked may have
         gone: it goes on. Raises another GochatError where it was not done, and will not be by this node."""
-        return await self._forgetting.ask(instance, lacking=lacking)
+        return await self._forgetting.forget(instance, lacking=lacking)
 
     @property
     def forgetting(self) -> list[str]:

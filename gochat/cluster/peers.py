@@ -20,7 +20,7 @@ MOST_BYTES: Final = 16 << 20
 MOST_AHEAD_MS: Final = 1_000
 _CONNECTIONS: Final = 16
 _IDLE_S: Final = 30.0
-#: What a node answers that did nothing: to strangers, where it has nothing of the path, and where it can't or won't.
+#: The answers of a node that did nothing: to strangers, where it has nothing of the path, and where it can't or won't.
 _REFUSALS: Final = frozenset({403, 404, 405, 503})
 
 

@@ -4,8 +4,8 @@ A partition is in order on a server where its fence names that very server. It i
 after a restart without data: then entries that were told may be missing. Every node that takes part puts back what it
 has recorded beyond the server's end, reads what others have put back, and answers once it has the same as the server.
 A node that does not count by its own record answers, too: by that of others it may. When enough have answered, whoever
-comes first of those that count seals the partition with the marker of a new term. What is put back after a node's
-answer is read when that is done.
+comes first of those that count seals the partition with the marker of a new term. Entries that are put back after a
+node's answer are read when that is done.
 
 Nothing that was told can be missing then: it is with enough nodes that one of them has answered.
 

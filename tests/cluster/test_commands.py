@@ -421,7 +421,7 @@ def test_who_leaves_has_a_chat_of_its_own_with_a_new_epoch(operator: Operator) -
 
 
 def test_no_command_takes_the_folder_of_a_node_that_waits_for_its_server(operator: Operator) -> None:
-    """What the node read of its folder holds until it serves."""
+    """Its folder stays as the node read it, until it serves."""
     operator.run("cluster", "create", "--data", operator.data("one"))
     operator.settings.write_text(CONFIG.format(url=f"unix://{operator.folder}/absent", secret=SECRET))
     command = ["serve", "--data", operator.data("one"), "--config", str(operator.settings)]

@@ -136,7 +136,7 @@ def test_the_command_waits_for_the_outcome() -> None:
 
 
 async def test_a_node_that_is_told_to_be_as_before_is(three: Three, autojump_clock: MockClock) -> None:
-    """What it alone has is not lost after the operator was told that nothing was done."""
+    """Messages that it alone has are not lost after the operator was told that nothing was done."""
     await three.kill("south")
     north = three.journals["north"]
     epoch, began = north.epoch, trio.current_time()

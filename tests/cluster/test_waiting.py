@@ -262,7 +262,7 @@ async def test_a_forget_that_was_cut_short_by_a_death_gives_a_new_epoch_when_it_
                 nursery.start_soon(answers(journal_of(north), shared(server, "north"))["/internal/forget"], question)
                 with trio.fail_after(PATIENCE_S):
                     await dead.wait()
-                await trio.sleep(1)  # What may be repaired by then is.
+                await trio.sleep(1)  # All that may be repaired is by then.
                 nursery.cancel_scope.cancel()
             monkeypatch.undo()
             server.strike(faults.Unreachable(node="north"))

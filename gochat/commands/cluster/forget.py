@@ -120,13 +120,13 @@ async def _ask_all(nodes: list[Node], unwanted: Sequence[Node], secret: str) -> 
 
     asked: dict[str, Asked] = {}
 
-    async def ask(instance: str) -> None:
+    async def forget_one(instance: str) -> None:
         question = msgspec.json.encode({"instance": instance})
         asked[instance] = await survey.ask_any(nodes, secret, "/internal/forget", question, PATIENCE_S)
 
     async with trio.open_nursery() as nursery:
         for node in unwanted:
-            nursery.start_soon(ask, node.instance)
+            nursery.start_soon(forget_one, node.instance)
     return asked
 
 
