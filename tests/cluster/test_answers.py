@@ -137,8 +137,8 @@ async def test_a_node_says_whether_it_serves_and_counts(two: tuple[Node, Node]) 
     def problem() -> str:
         return next(check.problem or "" for check in other.readiness() if check.name == "clock")
 
-    await until(problem, pause_s=0.05)
-    assert "3,600 s ahead of the others'" in problem()
+    assert "set forward by 3,600 s" in problem()
+    await until(lambda: "3,600 s ahead of the others'" in problem(), pause_s=0.05)
     assert (await ask(other, "/internal/state"))["problem"] == problem()
 
 
