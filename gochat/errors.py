@@ -104,6 +104,10 @@ class UnderWay(GochatError):
     """It is not done yet, and can't be taken back: it will be done, or may be. The text says by whom, and when."""
 
 
+class Lives(GochatError):
+    """A node is not to be put out, since it gives signs of life."""
+
+
 class CantListen(GochatError):
     """The address is taken, or not for this process to take."""
 

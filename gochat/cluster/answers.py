@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
-from gochat.errors import GochatError
+from gochat.cluster.ports import ServerAway
+from gochat.errors import GochatError, Lives
 
 if TYPE_CHECKING:  # Commands read the answers without all of a node.
     from gochat.cluster.journal import ClusterJournal
@@ -62,6 +64,9 @@ def answers(journal: ClusterJournal, shared: Shared) -> Mapping[str, Answer]:
             raise GochatError("a node does not forget itself")
         if instance not in journal.members:
             raise GochatError(f"no node {instance} counts")
+        with suppress(ServerAway):
+            if await journal.registry.lives(instance):
+                raise Lives(f"{', '.join(journal.registry.called([instance]))} lives: let it be, or stop it first")
         # Where the log is being repaired the node has not answered, and may have what no other has. The same holds
         # where it was repaired without the node, by one that died before that was recorded.
         lacking = journal.problem is not None or await journal.registry.may_lack(instance)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from itertools import islice
 from math import inf
-from typing import Final
+from typing import Final, NamedTuple
 
 import trio
 
@@ -30,7 +30,7 @@ from gochat.cluster.ports import (
     check_batch,
 )
 from gochat.cluster.refusals import Backoff, Refusals
-from gochat.cluster.repair import Repair, Ring, is_in_order, leading, reason_to_stop
+from gochat.cluster.repair import RENEW_S, Repair, Ring, is_in_order, leading, leave, reason_to_stop
 from gochat.errors import Full, StoreError
 
 log = logging.getLogger(__name__)
@@ -114,6 +114,14 @@ class _Pending:
         return before - len(self.entries)
 
 
+class _Fenced(NamedTuple):
+    """A refusal of a term."""
+
+    term: int
+    since: float
+    """When the first of them came, on trio's clock."""
+
+
 class Broadcast:
     """One node's part in it. `run` must be running; it raises Forked, in an exception group, or goes on for ever."""
 
@@ -160,6 +168,8 @@ class Broadcast:
         self._look = trio.Event()
         """Set when the fences are to be compared at once."""
         self._hurried = trio.Event()
+        self._fenced: dict[int, _Fenced] = {}
+        """Partitions whose latest append was refused for its term."""
         self._put_off: set[int] = set()
         """Partitions whose entries are tried again later."""
         self.refusals = Refusals()
@@ -325,6 +335,7 @@ class Broadcast:
                     self._failed(batch, result)
                 else:
                     counts.appends["done"] += 1
+                    self._fenced.pop(batch.partition, None)
                     if batch.partition in self._put_off:
                         self._try_at_once(batch.partition)
             if any(pending.has_unsent for pending in self._pending.values()):
@@ -352,6 +363,9 @@ class Broadcast:
             self.refusals.add(batch.partition, self._log.reasons.get(batch.partition, "it does not answer"))
         elif self._terms.get(batch.partition) == batch.term:
             del self._terms[batch.partition]
+            known = self._fenced.get(batch.partition)
+            if known is None or known.term != batch.term:
+                self._fenced[batch.partition] = _Fenced(batch.term, trio.current_time())
         self._look.set()
 
     def _next_attempt(self) -> float:
@@ -398,6 +412,11 @@ class Broadcast:
             await self._check_for_a_fork(partition)
             self._suspects.discard(partition)
         self._begin_terms(known, self._partitions)
+        lasting = [p for p, fenced in self._fenced.items() if trio.current_time() - fenced.since > RENEW_S]
+        if lasting:
+            for partition in lasting:
+                del self._fenced[partition]
+            await leave(self._log, lasting)
 
     def _begin_terms(self, known: Mapping[int, Fence], partitions: Iterable[int]) -> None:
         """These partitions are in order, and this node may append to them."""
@@ -408,7 +427,14 @@ class Broadcast:
                 # sent again, or a later entry could overtake one that was lost.
                 self._pending[partition].sent = 0
                 self._terms[partition] = term
-                self._try_at_once(partition)
+                if partition in self._fenced and self._fenced[partition].term == term:
+                    # The fence says that the term goes on, and the append that it does not: they are of two servers.
+                    self._pending[partition].put_off()
+                    self._put_off.add(partition)
+                    self.refusals.add(partition, "its links lead to two servers")
+                else:
+                    self._fenced.pop(partition, None)
+                    self._try_at_once(partition)
                 self._to_send.set()
 
     async def _pause(self, broken: frozenset[int], known: Mapping[int, Fence]) -> None:

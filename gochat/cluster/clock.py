@@ -66,6 +66,11 @@ class Clock:
     def _ahead_of_steady_ms(self) -> float:
         return self._now_ms() - trio.current_time() * 1000
 
+    @property
+    def agrees(self) -> bool:
+        """Whether it is the server's, as of the last look."""
+        return abs(self.ahead_ms) <= MOST_OFF_MS
+
     def is_in_doubt(self, others: Iterable[int]) -> bool:
         """Whether another node finds the server's clock elsewhere than this one did: a clock may have been set since
         this one's last look. `others`: see `problem`."""

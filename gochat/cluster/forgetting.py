@@ -19,7 +19,7 @@ from gochat.cluster.membership import AGAIN_S, Membership, Recording
 from gochat.cluster.nodes import Nodes
 from gochat.cluster.ports import BEAT_LIFE_S, PARTITIONS, ServerAway
 from gochat.cluster.registry import BEAT_S, NodeRegistry
-from gochat.errors import GochatError, StoreError, UnderWay
+from gochat.errors import GochatError, Lives, StoreError, UnderWay
 from gochat.replication import AnyNews, EpochIs, NodeIs
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,10 @@ _UNDER_WAY: Final = (
 )
 _UNKNOWN: Final = "it is not known whether {name} will be forgotten: do not start it, and run the command again: {why}"
 _HALF: Final = "; it counts, all clients start anew, and some of the log may have been repaired without it"
+_ONLY_ANEW: Final = (
+    "{name} lives, and is not forgotten; the site may have been repaired without it, so that all clients start anew "
+    "once the log takes that ({problem})"
+)
 
 
 class _Work:
@@ -51,6 +55,10 @@ class _Work:
         self.ends = trio.current_time() + BOUND_S
         """By when it must be known whether it can be taken back."""
         self.recordings: list[Recording] = []
+        self.farewells: list[Recording] = []
+        """Those of them by which the node counts no more."""
+        self.has_left_out = False
+        """Whether the site may have been repaired without the node, which is waited for again since it lives."""
         self.is_under_way = False
         self.bounded = trio.Event()
         """Set when it is under way, or over."""
@@ -83,7 +91,7 @@ class Forgetting:
     @property
     def instances(self) -> list[str]:
         """The nodes that are being put out."""
-        return sorted(self._works)
+        return sorted(instance for instance, work in self._works.items() if not _is_kept(work))
 
     async def run(self) -> None:
         try:
@@ -107,9 +115,9 @@ class Forgetting:
         await work.bounded.wait()
         if work.problem is not None:
             raise type(work.problem)(str(work.problem))  # Each who asks has their own.
-        if work.new_epoch is None:
-            raise UnderWay(self._say(_UNDER_WAY, work))
-        return work.new_epoch
+        if work.new_epoch is not None:
+            return work.new_epoch
+        raise Lives(self._say(_ONLY_ANEW, work)) if _is_kept(work) else UnderWay(self._say(_UNDER_WAY, work))
 
     async def _run(self, work: _Work) -> None:
         try:
@@ -119,7 +127,8 @@ class Forgetting:
             log.warning("the cluster goes on without node %s%s", work.instance, anew)
         except GochatError as error:
             work.problem = error
-            if isinstance(error, StoreError) and self._is_begun(work):
+            is_unknown = self._is_begun(work) if isinstance(error, StoreError) else _may_be_forgotten(work)
+            if is_unknown:
                 work.problem = UnderWay(_UNKNOWN.format(name=self._name(work), why=error))
             log.warning("node %s is not forgotten: %s", work.instance, work.problem)
         finally:
@@ -135,12 +144,11 @@ class Forgetting:
     async def _put_out(self, work: _Work) -> bool:
         """Whether clients start anew. Raises GochatError."""
         instance = work.instance
-        forgotten = [NodeIs(instance, "forgotten")]
         began = trio.current_time()
         if not work.lacking:
             # All that the node told stands in the log, before these entries. It counts until they are recorded: should
             # the server lose something meanwhile, that must not be repaired without the node and without a word.
-            recording = self._begin(work, forgotten, range(PARTITIONS))
+            recording = self._begin_farewell(work)
 
             def is_lacking() -> bool:
                 waited_s = trio.current_time() - began
@@ -158,30 +166,41 @@ class Forgetting:
         # The epoch stands in the log before any room's partition is repaired without the node: whoever finds a room
         # shorter than it was finds the new epoch too.
         self._nodes.disregard(instance, [SITE])
-        recording = self._begin(work, [EpochIs(new_id(), self._epoch())], [SITE])
-        if not await self._wait(work, recording, is_back):
-            if not self._is_begun(work):
-                recording.withdraw()
-                raise GochatError(self._say(_LIVES, work))
-            # The site may have been repaired without the node: clients start anew. The rooms wait for its answer.
-            self._nodes.regard(instance)
-            await self._wait(work, recording, lambda: False)
-            raise GochatError(self._say(_LIVES + _HALF, work))
+        while True:
+            epoch = EpochIs(new_id(), self._epoch())
+            recording = self._begin(work, [epoch], [SITE])
+            if not await self._wait(work, recording, is_back):
+                if not self._is_begun(work):
+                    recording.withdraw()
+                    raise Lives(self._say(_LIVES, work))
+                # The site may have been repaired without the node: clients start anew. The rooms wait for its answer.
+                work.has_left_out = True
+                self._nodes.regard(instance)
+                await self._wait(work, recording, lambda: False)
+                raise Lives(self._say(_LIVES + _HALF, work))
+            if self._epoch() == epoch.epoch:
+                break
+            # Another epoch came first, which this node had not read. Clients that have it already know of no loss.
         await self._wait_silent(work)
         self._nodes.disregard(instance, range(PARTITIONS))
         # A node that finds itself put out in one partition serves nobody any more. So nothing of that is sent while the
         # rooms are still to be repaired: until then the node may come back, and answer.
         while self._problem() is not None:
             if is_back():
-                raise GochatError(self._say(_LIVES + _HALF, work))
+                raise Lives(self._say(_LIVES + _HALF, work))
             self._bound(work)
             await trio.sleep(AGAIN_S)
         await self._wait_silent(work)
-        recording = self._begin(work, forgotten, range(PARTITIONS))
+        recording = self._begin_farewell(work)
         if not await self._wait(work, recording, is_back):
             recording.withdraw()
-            raise GochatError(self._say(_LIVES + _HALF, work))
+            raise Lives(self._say(_LIVES + _HALF, work))
         return True
+
+    def _begin_farewell(self, work: _Work) -> Recording:
+        recording = self._begin(work, [NodeIs(work.instance, "forgotten")], range(PARTITIONS))
+        work.farewells.append(recording)
+        return recording
 
     def _begin(self, work: _Work, news: Sequence[AnyNews], partitions: Sequence[int]) -> Recording:
         recording = self._membership.recording(news, partitions)
@@ -207,7 +226,7 @@ class Forgetting:
                 if not await self._registry.lives(work.instance):
                     return
                 if trio.current_time() > until:
-                    raise GochatError(self._say(_LIVES + (_HALF if self._is_begun(work) else ""), work))
+                    raise Lives(self._say(_LIVES + (_HALF if self._is_begun(work) else ""), work))
             except ServerAway as error:
                 log.debug("not known whether %s lives: %s", work.instance, error)
             self._bound(work)
@@ -215,7 +234,8 @@ class Forgetting:
 
     def _is_begun(self, work: _Work) -> bool:
         """Whether something of it can't be taken back."""
-        return self._nodes.may_be_left_out(work.instance) or any(each.is_sent for each in work.recordings)
+        may_be = work.has_left_out or self._nodes.may_be_left_out(work.instance)
+        return may_be or any(each.is_sent for each in work.recordings)
 
     def _bound(self, work: _Work) -> None:
         """To be called now and then. Raises GochatError where it has taken too long and can be taken back."""
@@ -228,7 +248,7 @@ class Forgetting:
             raise GochatError(problem)
         work.is_under_way = True
         work.bounded.set()
-        log.warning("node %s is to be forgotten: %s", work.instance, self._say(_UNDER_WAY, work))
+        log.warning("node %s: %s", work.instance, self._say(_ONLY_ANEW if _is_kept(work) else _UNDER_WAY, work))
 
     def _say(self, text: str, work: _Work) -> str:
         problem = self._problem() or "the log does not answer"
@@ -237,3 +257,13 @@ class Forgetting:
     def _name(self, work: _Work) -> str:
         (name,) = self._registry.called([work.instance])
         return name
+
+
+def _may_be_forgotten(work: _Work) -> bool:
+    """Whether some of the entries by which the node counts no more stand in the log, or may come to."""
+    return any(each.is_sent for each in work.farewells)
+
+
+def _is_kept(work: _Work) -> bool:
+    """Whether it is certain that the node goes on counting, though the work is not over."""
+    return work.has_left_out and not _may_be_forgotten(work)

@@ -11,7 +11,7 @@ import msgspec
 import trio
 
 from gochat.cluster.signing import MAC, TIME, Signer
-from gochat.errors import GochatError, UnderWay
+from gochat.errors import GochatError, Lives, UnderWay
 
 TIMEOUT_S: Final = 5.0
 #: An answer is no longer: a hundred thousand users are online at one node at most.
@@ -20,8 +20,9 @@ MOST_BYTES: Final = 16 << 20
 MOST_AHEAD_MS: Final = 1_000
 _CONNECTIONS: Final = 16
 _IDLE_S: Final = 30.0
-#: The answers of a node that did nothing: to strangers, where it has nothing of the path, and where it can't or won't.
-_REFUSALS: Final = frozenset({403, 404, 405, 503})
+#: The answers of a node that did nothing: to strangers, and where it has nothing of the path. A 503 that is not signed
+#: may be a proxy's, whose node goes on.
+_REFUSALS: Final = frozenset({403, 404, 405})
 
 
 class PeerAway(GochatError):
@@ -55,7 +56,8 @@ class Peers:
 
     async def ask(self, url: str, path: str, body: bytes = b"") -> bytes:
         """The node's answer. `url`: where it says that it is reached, whatever that is; `path`: begins with
-        /internal/. Raises PeerAway, and UnderWay where the node says that it goes on with it."""
+        /internal/. Raises PeerAway, UnderWay where the node says that it goes on with it,
+        and Lives where it won't put out a node."""
         try:
             address = httpcore2.URL(url.rstrip("/") + path)
         except (TypeError, ValueError) as error:
@@ -89,10 +91,13 @@ class Peers:
             UnicodeError,  # The host can be no name: it is encoded on its way to the resolver.
         ) as error:
             raise PeerAway(_unreached(url, error)) from error
+        is_signed = self._signer.is_answer(path, time_ms, bytes(answer), found.get(MAC, ""))
+        if status == 409 and is_signed:
+            raise Lives(f"{url}: {_reason(bytes(answer))}")
         if status not in (200, 202):
-            kind = Refused if status in _REFUSALS else PeerAway
+            kind = Refused if status in _REFUSALS or (status == 503 and is_signed) else PeerAway
             raise kind(f"{url} refuses {path} ({status}): {_reason(bytes(answer))}")
-        if not self._signer.is_answer(path, time_ms, bytes(answer), found.get(MAC, "")):
+        if not is_signed:
             raise PeerAway(f"{url} answers without the cluster's secret")
         if status == 202:
             raise UnderWay(f"{url}: {answer.decode(errors='replace')}")

@@ -182,6 +182,8 @@ class NodeRegistry:
     def _compare_clocks(self) -> bool:
         """Whether the server's clock must be looked at again with the next beat."""
         ahead = [info.ahead_ms for info in self.alive]
+        if not ahead and self._here() and not self.clock.agrees:
+            return False  # The others are away, and say nothing of either clock: it is as wrong as it was.
         problem, now = self.clock.problem(ahead), trio.current_time()
         if problem is None:
             self._off_since = None

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol, TypeAlias
 
-from gochat.errors import GochatError, UnderWay
+from gochat.errors import GochatError, Lives, UnderWay
 from gochat.http.messages import Request, Response
 from gochat.http.problems import MEDIA_TYPE, problem_body
 from gochat.http.router import Route
@@ -51,10 +51,14 @@ def internal_routes(answers: Mapping[str, Answer], signer: Signer) -> list[Route
                 content = await answer(bytes(body))
             except UnderWay as error:
                 status, content = 202, str(error).encode()
+            except Lives as error:
+                status, content = 409, problem_body(409, "conflict", str(error))
             except GochatError as error:
-                return _problem(503, "unavailable", str(error))
+                status, content = 503, problem_body(503, "unavailable", str(error))
+            # Refusals, too: whoever asks counts on it that nothing was done.
             headers = {"cache-control": "no-store", "x-gochat-mac": signer.sign("ANSWER", path, int(time), content)}
-            return Response(status, content, headers=headers, media_type="application/octet-stream")
+            kind = MEDIA_TYPE if status in (409, 503) else "application/octet-stream"
+            return Response(status, content, headers=headers, media_type=kind)
 
         return Route(path, internal, ("POST",))
 

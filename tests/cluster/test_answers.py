@@ -21,6 +21,7 @@ from gochat.cluster.peers import PeerAway, Peers
 from gochat.cluster.ports import BEAT_LIFE_S, PARTITIONS
 from gochat.cluster.signing import Signer
 from gochat.collector import METRICS
+from gochat.errors import Lives
 from gochat.node import Node, running
 from tests.cluster.joining import SECRET, cluster_node, inline, joined_store, journal_of, new_log, shared
 from tests.e2e.conftest import make_settings
@@ -74,7 +75,13 @@ async def test_a_node_alone_has_nothing_there(tmp_path: Path) -> None:
             await ask(node, "/internal/state")
 
 
-async def test_a_node_is_forgotten_for_good(two: tuple[Node, Node]) -> None:
+async def test_a_node_is_forgotten_for_good(two: tuple[Node, Node], monkeypatch: pytest.MonkeyPatch) -> None:
+    async def dead(instance: str) -> bool:
+        return False
+
+    with pytest.raises(Lives, match=r"two \(two\) lives"):
+        await ask(two[0], "/internal/forget", {"instance": "two"})
+    monkeypatch.setattr(two[0].gateway.journal.registry, "lives", dead)  # type: ignore[attr-defined]
     assert await ask(two[0], "/internal/forget", {"instance": "two"}) == {"new_epoch": False}
     assert (await ask(two[0], "/internal/state"))["here"] == ["one"]
 

@@ -20,7 +20,7 @@ from gochat.cluster.memory_server import MemoryServer
 from gochat.cluster.ports import PARTITIONS, Batch, Refusal, ServerAway
 from gochat.cluster.repair import is_in_order
 from gochat.commands.cluster.forget import PATIENCE_S
-from gochat.errors import GochatError, UnderWay
+from gochat.errors import GochatError, Lives, UnderWay
 from gochat.replication import Answer
 from gochat.store import Store
 from tests.appending import append_to
@@ -357,3 +357,63 @@ async def test_a_node_that_counts_again_is_waited_for_in_the_round_that_runs(
         kept = trio.Event()
         await kept.wait()
     assert not await three.is_in_order(SITE)
+
+
+async def test_a_seal_that_may_have_left_out_a_node_which_is_back_is_no_nothing(
+    three: Three, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else was sent. The node is waited for again, and the site goes on by the log it may not have had."""
+    north, log = three.journals["north"], three.logs["north"]
+    epoch, tried = north.epoch, trio.Event()
+
+    async def seal(partition: int, *_: object) -> None:
+        tried.set()
+        raise ServerAway("no reply")
+
+    with monkeypatch.context() as held:
+        held.setattr(log, "seal", seal)
+        hold_appends(log, held)
+        async with asked(three, "north", "west") as outcome:
+            await tried.wait()
+            held.setattr(north.registry, "sighted", lambda instance: trio.current_time())
+            await until(lambda: outcome)
+        assert isinstance(outcome[0], Lives) and "all clients start anew once" in str(outcome[0])
+        assert north.forgetting == [], "nobody is told not to start it"
+        assert not north._nodes._disregarded
+    await three.start("west")
+    await until(lambda: north.epoch != epoch)
+    assert north.members == list(NAMES)
+
+
+async def test_a_node_that_may_be_forgotten_is_not_said_to_count(
+    three: Three, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had nothing of its own, so that entries were sent before it came back."""
+    await three.start("west")
+    await three.serve(*NAMES)
+    await three.kill("west")
+    await trio.sleep(2.5)
+    north = three.journals["north"]
+    monkeypatch.setattr(forgetting, "REGARD_S", 0.5)
+    with monkeypatch.context() as held:
+        hold_appends(three.logs["north"], held)
+        async with asked(three, "north", "west") as outcome:
+            await trio.sleep(2)
+            held.setattr(north.registry, "sighted", lambda instance: trio.current_time())
+            await until(lambda: outcome)
+    assert isinstance(outcome[0], UnderWay) and "counts" not in str(outcome[0])
+    await until(lambda: north.members == ["north", "south"])
+
+
+async def test_an_epoch_that_another_one_came_before_is_given_again(
+    three: Three, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients that have the other one know of no loss."""
+    north = three.journals["north"]
+    epoch, present = north.epoch, north._forgetting._epoch
+    told = ["an older one"]
+    monkeypatch.setattr(north._forgetting, "_epoch", lambda: told.pop() if told else present())
+    async with asked(three, "north", "west") as outcome:
+        pass
+    assert outcome == [True] and north.epoch != epoch
+    assert told == []

@@ -11,7 +11,7 @@ import trio
 from gochat.cluster import peers as asking
 from gochat.cluster.peers import PeerAway, Peers, Refused
 from gochat.cluster.signing import ANSWER, MAC, MOST_OFF_MS, Signer
-from gochat.errors import GochatError, UnderWay
+from gochat.errors import GochatError, Lives, UnderWay
 
 NOW = 1_000_000_000_000
 PATH = "/internal/state"
@@ -139,11 +139,30 @@ async def test_a_node_may_say_that_it_goes_on_with_it() -> None:
         await asked(lambda request, body: (202, {}, b"tomorrow"))
 
 
-@pytest.mark.parametrize(("status", "has_refused"), [(403, True), (404, True), (503, True), (500, False), (302, False)])
-async def test_whether_a_node_has_done_nothing_is_known_where_it_refuses(status: int, has_refused: bool) -> None:
+@pytest.mark.parametrize(
+    ("status", "headers", "has_refused"),
+    [
+        (403, {}, True),
+        (404, {}, True),
+        (503, signed(b"no"), True),
+        (503, {}, False),
+        (409, {}, False),
+        (500, {}, False),
+        (302, {}, False),
+    ],
+)
+async def test_whether_a_node_has_done_nothing_is_known_where_it_refuses(
+    status: int, headers: dict[str, str], has_refused: bool
+) -> None:
+    """A proxy says 503 as well, when its node breaks off."""
     with pytest.raises(PeerAway) as caught:
-        await asked(lambda request, body: (status, {}, b"no"))
+        await asked(lambda request, body: (status, headers, b"no"))
     assert isinstance(caught.value, Refused) == has_refused
+
+
+async def test_a_node_may_say_that_the_other_one_lives() -> None:
+    with pytest.raises(Lives, match="west lives"):
+        await asked(lambda request, body: (409, signed(b"west lives"), b"west lives"))
 
 
 async def test_an_answer_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:

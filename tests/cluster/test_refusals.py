@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from random import Random
@@ -18,10 +18,11 @@ from gochat.cluster.broadcast import Broadcast
 from gochat.cluster.link import connector
 from gochat.cluster.memory import MemoryLog
 from gochat.cluster.memory_server import MemoryServer
-from gochat.cluster.ports import PARTITIONS, START, Batch, Log, Position, Refused, ServerAway
+from gochat.cluster.ports import PARTITIONS, START, Batch, Log, Position, Refusal, Refused, ServerAway
 from gochat.cluster.redis_bulletin import RedisBulletin
 from gochat.cluster.redis_cluster import RedisCluster
 from gochat.cluster.redis_log import RedisLog
+from gochat.cluster.repair import NOBODY, RENEW_S
 from gochat.commands.cluster.create import first_node
 from gochat.commands.cluster.survey import survey
 from tests.cluster.joining import inline, joined_store, journal_of, new_log
@@ -89,6 +90,40 @@ async def test_what_has_come_is_refused_no_more(autojump_clock: MockClock) -> No
         node.send(0, b"x")
         await trio.sleep(10)
         assert ring.kept[0][-1].data == b"x" and node.problem is None
+
+
+class Torn(MemoryLog):
+    """The link for appending has come to another server, which knows nothing of the term, until all are made anew."""
+
+    def __init__(self, server: MemoryServer) -> None:
+        super().__init__(server, "north")
+        self.attempts = 0
+        self.is_torn = True
+
+    async def append(self, batches: Sequence[Batch]) -> list[Position | Refusal]:
+        if not self.is_torn:
+            return await super().append(batches)
+        self.attempts += 1
+        return ["fenced"] * len(batches)
+
+    async def keep_to(self, servers: Mapping[int, str] | None) -> None:
+        self.is_torn = self.is_torn and NOBODY not in (servers or {}).values()
+        await super().keep_to(servers)
+
+
+async def test_links_that_are_of_two_servers_are_made_anew(autojump_clock: MockClock) -> None:
+    logs: list[Torn] = []
+
+    def torn(server: MemoryServer) -> Torn:
+        logs.append(Torn(server))
+        return logs[0]
+
+    async with one_node(torn) as (node, _, ring):
+        node.send(0, b"x")
+        with trio.fail_after(2 * RENEW_S):
+            while ring.kept[0][-1].data != b"x":
+                await trio.sleep(0.01)
+    assert logs[0].attempts < 12, "not one after the other without a pause"
 
 
 async def test_a_repair_that_is_refused_is_told_once(

@@ -167,6 +167,31 @@ async def test_a_node_whose_clock_is_wrong_takes_nothing(autojump_clock: MockClo
         await journal.append_side_records(SUSPENDED)
 
 
+@pytest.mark.parametrize("agrees", [False, True], ids=["and differs", "and has the server's time again"])
+async def test_a_wrong_clock_is_not_right_because_the_others_are_away(autojump_clock: MockClock, agrees: bool) -> None:
+    server = await new_log()
+    async with serving(server, "north", "south") as (_, south):
+        journal = journal_of(south)
+        await until(lambda: journal.registry.alive)
+        clock = journal.registry.clock
+        right = clock._now_ms
+        clock._now_ms = lambda: right() + 3_600_000
+        await until(lambda: "ahead" in str(journal.registry.clock_problem))
+        server.strike(faults.Unreachable(node="north"))
+        await until(lambda: not journal.registry.alive)
+        await trio.sleep(2 * CLOCK_S)
+        assert "ahead" in str(journal.registry.clock_problem)
+        clock._now_ms = lambda: right() + 3_660_000
+        if agrees:
+            clock._now_ms = right
+            await until(lambda: journal.registry.clock_problem is None)
+            await journal.append_side_records(SUSPENDED)
+        else:
+            await trio.sleep(2 * CLOCK_S)
+            assert journal.registry.clock_problem is not None
+        server.strike(faults.Mended(node="north"))
+
+
 @pytest.mark.parametrize("alone", [True, False])
 async def test_a_clock_that_leaps_and_is_right_costs_a_moment(autojump_clock: MockClock, alone: bool) -> None:
     """As after a machine slept, or where it started with a clock that was slow, and all others know better."""

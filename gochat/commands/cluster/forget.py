@@ -67,6 +67,8 @@ def forget(
         raise CommandError("no node lives that could do it", hint="start one that is to stay")
     if not yes:
         _confirm(nodes, is_broken=bool(found.broken))
+        found = survey(settings)  # That took a while.
+        nodes = [_find(found, node.instance) for node in nodes]
     asked = trio.run(_ask_all, found.nodes, nodes, cluster_secret(settings.cluster))
     outcomes = [_outcome(node, asked[node.instance], settings) for node in nodes]
     for node, outcome in zip(nodes, outcomes, strict=True):

@@ -26,7 +26,7 @@ from gochat.cluster.signing import Signer
 from gochat.commands import EXIT_UNREACHABLE, CommandError
 from gochat.commands.cluster.server import server
 from gochat.config import Settings
-from gochat.errors import UnderWay
+from gochat.errors import Lives, UnderWay
 from gochat.wall_clock import wall_ms
 
 STATE: Final = "/internal/state"
@@ -242,6 +242,9 @@ async def ask_any(nodes: list[Node], secret: str, path: str, body: bytes = b"", 
                     return Asked(answer, problems, is_known=is_known)
                 except UnderWay as error:
                     return Asked(None, problems, str(error), is_known)
+                except Lives as error:
+                    # Another node might not see that.
+                    return Asked(None, [*problems, str(error)], is_known=is_known)
                 except PeerAway as error:
                     is_known = is_known and isinstance(error, Refused)
                     problems.append(str(error))
