@@ -161,7 +161,8 @@ class Watched(Pair):
 
     def live_on(self, rng: random.Random, *, dies: bool) -> float:
         """The replica takes the primary's place, which lives on as one: some connections to it break, others do not.
-        After a while it dies, or the Sentinel finds it and has it follow the new one. When it was none any more."""
+        After a while it dies, or the Sentinel finds it and has it follow the new one. When it was none any more, and
+        the Sentinel named the new one."""
         new = self._replica()
         old = 1 - new
         # On a busy machine a Sentinel may give up what it was asked for, before it is done.
@@ -173,9 +174,13 @@ class Watched(Pair):
                 self.servers[old].command("CLIENT", "KILL", "ID", fields[b"id"])
         if dies:
             time.sleep(rng.uniform(1, 4))
+            is_named = self._is_promoted(new)  # On a busy machine a Sentinel may have gone back to the old one.
             self.servers[old].kill()
             done_at = time.monotonic()
             self.servers[old].start("--replicaof", HOST, str(self.ports[new]))
+            if not is_named:
+                until(lambda: self._is_promoted(new))
+                done_at = time.monotonic()
         else:
             # Or it finds the new one silent for a moment, and takes the old one back.
             until(lambda: any(self._is_promoted(place) and self._follows(1 - place) for place in (old, new)))
