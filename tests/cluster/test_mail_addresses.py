@@ -75,6 +75,7 @@ async def test_users_sign_in_while_the_log_is_away(
     assert [record.getMessage() for record in caplog.records if "mail address" in record.getMessage()][1:] == []
     assert await old.closed() == REPLACED
     town.server.strike(faults.Mended())
+    monkeypatch.setattr("gochat.cluster.barrier.WAIT_S", 60.0)  # From now on every node has the log again.
     await _until_kept(town, "north")
 
 
