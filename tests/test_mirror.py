@@ -49,6 +49,7 @@ COVERS: dict[str, tuple[str, ...]] = {
         "cluster/own",
         "store/replica_store",
     ),
+    "tests/cluster/test_broadcast.py": ("cluster/pending",),
     "tests/cluster/test_memory.py": ("cluster/faults", "cluster/memory_server"),
     "tests/cluster/test_nodes.py": ("cluster/registry",),
     "tests/cluster/test_redis.py": ("cluster/link",),

@@ -10,16 +10,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from itertools import islice
 from math import inf
 from typing import Final, NamedTuple
 
 import trio
 
 from gochat.cluster.counts import LogCounts
+from gochat.cluster.pending import MOST_RETRY_S, RETRY_S, Pending
 from gochat.cluster.ports import (
-    MOST_BYTES,
-    MOST_ENTRIES,
     Batch,
     Element,
     Fence,
@@ -38,80 +36,10 @@ log = logging.getLogger(__name__)
 #: How often every node compares the fences, the one that writes nothing included: a server that has lost everything
 #: tells those who wait for news nothing.
 WATCH_S: Final = 0.25
-#: How long after an error a server is tried again.
-RETRY_S: Final = 0.05
-#: A server that refuses writes is tried again after pauses that double up to so long.
-MOST_RETRY_S: Final = 1.0
 #: Entries of one partition that are read at once.
 READ_LIMIT: Final = 1_000
 #: Entries that may be pending, in all partitions together.
 MOST_PENDING: Final = 50_000
-
-
-class _Pending:
-    """The entries of one partition that were sent and have not been read back, in their order."""
-
-    def __init__(self) -> None:
-        self.entries: dict[bytes, bool] = {}
-        """Each with whether it was ever sent: then it may be in the log."""
-        self.sent = 0
-        """How many of them, from the first, are on their way."""
-        self._backoff = Backoff(RETRY_S, MOST_RETRY_S)
-        self.again_at = -inf
-        """When they are tried again, which the log did not take; on trio's clock."""
-
-    def put_off(self) -> None:
-        """The log did not take them, as far as is known."""
-        self.again_at = trio.current_time() + self._backoff.pause_s()
-
-    def put_off_no_more(self) -> None:
-        self._backoff.reset()
-        self.again_at = -inf
-
-    @property
-    def has_unsent(self) -> bool:
-        return len(self.entries) > self.sent
-
-    def batch(self) -> list[bytes]:
-        """The next to be sent, within the bounds of a batch."""
-        entries: list[bytes] = []
-        size = 0
-        for data in islice(self.entries, self.sent, self.sent + MOST_ENTRIES):
-            size += len(data)
-            if entries and size > MOST_BYTES:
-                break
-            entries.append(data)
-        self.entries.update(dict.fromkeys(entries, True))
-        return entries
-
-    def withdraw(self, data: bytes) -> bool:
-        """See Broadcast."""
-        if self.is_sent(data):
-            return False
-        del self.entries[data]
-        return True
-
-    def is_sent(self, data: bytes) -> bool:
-        """See Broadcast."""
-        return self.entries.get(data, True)
-
-    def not_sent(self, entries: Sequence[bytes]) -> None:
-        """These were the last of those that were to be on their way, and are not."""
-        self.sent = max(0, self.sent - len(entries))
-
-    def refuse(self, entries: Sequence[bytes]) -> list[bytes]:
-        """The log does not take these. Those that were still pending."""
-        self.not_sent(entries)
-        return [data for data in entries if self.entries.pop(data, None) is not None]
-
-    def read_back(self, elements: Sequence[Element]) -> int:
-        """Take out those that have been read. How many they were."""
-        before = len(self.entries)
-        for element in elements:
-            if element.data in self.entries:
-                del self.entries[element.data]
-                self.sent = max(0, self.sent - 1)
-        return before - len(self.entries)
 
 
 class _Fenced(NamedTuple):
@@ -161,7 +89,7 @@ class Broadcast:
         self._suspects: set[int] = set()
         """Partitions that were read and did not go on where this node's record ends."""
         self._recording = trio.Lock()
-        self._pending = {partition: _Pending() for partition in self._partitions}
+        self._pending = {partition: Pending() for partition in self._partitions}
         self._waiting = 0
         """How many entries are pending."""
         self._to_send = trio.Event()

@@ -13,6 +13,7 @@ import trio
 
 from gochat.cluster import registry
 from tests.cluster.joining import new_log
+from tests.cluster.operating import Operator
 from tests.cluster.primaries import Primaries
 from tests.cluster.real import RealServer
 from tests.cluster.town import NAMES, Town
@@ -80,3 +81,8 @@ async def town(tmp_path: Path, nursery: trio.Nursery) -> AsyncIterator[Town]:
     await town.start(*NAMES, limits={"reads_per_s": 0.0, "refusals_per_s": 0.0})
     yield town
     await town.aclose()
+
+
+@pytest.fixture
+def operator(redis: RealServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Operator:
+    return Operator(tmp_path, redis.url, capsys)
