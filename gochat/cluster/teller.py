@@ -89,7 +89,9 @@ class Teller:
             if entry.kind == "nodes":
                 self._naps.concern()
                 self._take_nodes(partition, ruling.noted)
-            self._enforce(ruling.side_records if own is None else own.side_records, own)
+            side_records: Sequence[AnyNews] = ruling.side_records if own is None else own.side_records
+            if side_records:
+                self._enforce(side_records, own)
         finally:
             # Its sender waits without an end, and nobody else would tell it.
             if own is not None:
