@@ -22,7 +22,8 @@ from gochat.cluster.access import link_maker
 from gochat.cluster.fitness import risks
 from gochat.cluster.identity import Identity
 from gochat.cluster.layout import Layout, UnfitServer
-from gochat.cluster.link import REPLICATION, Link, LinkThread, primary_id
+from gochat.cluster.link import REPLICATION, Link, primary_id
+from gochat.cluster.link_thread import LinkThread
 from gochat.cluster.peers import Peers
 from gochat.cluster.ports import Refused, ServerAway
 from gochat.cluster.redis_bulletin import RedisBulletin

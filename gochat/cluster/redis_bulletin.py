@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from gochat.cluster import scripts
-from gochat.cluster.link import Link, LinkThread, run
+from gochat.cluster.link import Link, run
+from gochat.cluster.link_thread import LinkThread
 from gochat.cluster.ports import BEAT_LIFE_S, Member, Refused, Subscription
 
 #: After so long without a message the server is asked whether it is still there.

@@ -18,7 +18,8 @@ from redis.exceptions import ResponseError
 
 from gochat.cluster import scripts
 from gochat.cluster.identity import slot_of
-from gochat.cluster.link import Command, Link, LinkThread, is_another_type, refused, run
+from gochat.cluster.link import Command, Link, is_another_type, refused, run
+from gochat.cluster.link_thread import LinkThread
 from gochat.cluster.ports import (
     OFFER_LIFE_S,
     PARTITIONS,

@@ -16,7 +16,8 @@ import trio.testing
 from redis.connection import Connection
 from redis.exceptions import RedisError
 
-from gochat.cluster.link import Command, LinkThread, connector, packed
+from gochat.cluster.link import Command, connector, packed
+from gochat.cluster.link_thread import LinkThread
 from gochat.cluster.ports import MOST_BYTES, START, Batch, Fence, Position, ServerAway, Unreadable
 from gochat.cluster.redis_bulletin import RedisBulletin
 from gochat.cluster.redis_log import RedisLog

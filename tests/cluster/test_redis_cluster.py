@@ -15,7 +15,8 @@ from redis.exceptions import AuthenticationError, RedisError
 from gochat.cluster import layout
 from gochat.cluster.fitness import risks, unfit
 from gochat.cluster.identity import SLOTS, slot_of
-from gochat.cluster.link import Link, LinkThread, ServerLink, connector
+from gochat.cluster.link import Link, ServerLink, connector
+from gochat.cluster.link_thread import LinkThread
 from gochat.cluster.ports import PARTITIONS, START, Batch, Element, Position, ServerAway
 from gochat.cluster.redis_bulletin import RedisBulletin
 from gochat.cluster.redis_cluster import RedisCluster

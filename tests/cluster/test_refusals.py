@@ -13,7 +13,7 @@ import trio
 from trio.testing import MockClock
 
 from gochat import clustering
-from gochat.cluster import broadcast, faults, link
+from gochat.cluster import broadcast, faults, link_thread
 from gochat.cluster.broadcast import Broadcast
 from gochat.cluster.link import connector
 from gochat.cluster.memory import MemoryLog
@@ -244,7 +244,7 @@ def connections(server: RealServer) -> int:
 
 
 async def test_a_connection_outlives_refusals(redis: RealServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link, "KEPT_S", FOR_EVER_S)
+    monkeypatch.setattr(link_thread, "KEPT_S", FOR_EVER_S)
     connect = connector(redis.url, PATIENCE_S)
     log, bulletin = RedisLog("c", connect), RedisBulletin("c", connect)
     try:
@@ -258,7 +258,7 @@ async def test_a_connection_outlives_refusals(redis: RealServer, monkeypatch: py
 async def test_the_connections_to_primaries_outlive_refusals(
     primaries: Primaries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "KEPT_S", FOR_EVER_S)
+    monkeypatch.setattr(link_thread, "KEPT_S", FOR_EVER_S)
     connect = RedisCluster(primaries.url, PATIENCE_S)
     log, bulletin = RedisLog("c", connect), RedisBulletin("c", connect)
     try:
@@ -308,7 +308,7 @@ async def test_a_connection_that_is_old_is_made_anew_where_writes_are_refused(
     redis: RealServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A primary that has lost its replicas may have been replaced, and another one be named by now."""
-    monkeypatch.setattr(link, "KEPT_S", 0.0)
+    monkeypatch.setattr(link_thread, "KEPT_S", 0.0)
     bulletin = RedisBulletin("c", connector(redis.url, PATIENCE_S))
     try:
         with trio.fail_after(PATIENCE_S):
@@ -345,7 +345,7 @@ async def test_other_errors_are_told_in_their_words(redis: RealServer) -> None:
 async def test_a_node_goes_on_when_a_real_server_has_memory_again(
     redis: RealServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(link, "KEPT_S", FOR_EVER_S)
+    monkeypatch.setattr(link_thread, "KEPT_S", FOR_EVER_S)
     log, ring = RedisLog("c", connector(redis.url, PATIENCE_S), read_wait_s=0.05), MemoryRing()
     try:
         with trio.fail_after(PATIENCE_S):
