@@ -88,6 +88,7 @@ def part_of(settings: Settings) -> Part:
         instance=marker.instance,
         boot=identity.new_id(),
         above=laid_out.above,
+        joined=marker.joined,
     )
     return Part(one, copy, laid_out)
 

@@ -47,9 +47,11 @@ class Neighbours:
         def note(user: str, last_seen: int) -> None:
             journal.note_user(user, last_seen=last_seen)
 
-        self.presence = ClusterPresence(identity.instance, limit, note=note, now_ms=now_ms)
+        common_ms = journal.registry.clock.common_ms
+        # By a clock that was set forward a session would pass for newer than all that begin elsewhere afterwards.
+        self.presence = ClusterPresence(identity.instance, limit, note=note, now_ms=common_ms)
         codec = NewsCodec(identity.cluster, identity.secret)
-        self.soft = Soft(bulletin, codec, identity.instance, identity.boot, self.presence, now_ms=now_ms)
+        self.soft = Soft(bulletin, codec, identity.instance, identity.boot, self.presence, now_ms=common_ms)
         self.notices = LoggedNotices(store.notices, journal)
         self.push_secret = push_secret(identity.cluster, identity.secret)
         self.notifier = Lease(bulletin, "notifier", identity.instance, partial(_may_notify, journal))

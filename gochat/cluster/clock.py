@@ -39,6 +39,8 @@ class Clock:
         """How far it was ahead of the steady clock then, in milliseconds."""
         self._trusted: float | None = None
         """The same as of the last look after which nobody found it wrong."""
+        self._off_ms = 0
+        """How far it was ahead of most others, where that was too far."""
 
     async def look(self) -> None:
         """Raises ServerAway."""
@@ -63,6 +65,14 @@ class Clock:
             return None
         return f"this node's clock was set forward by {by_ms / 1000:,.0f} s, and is yet to be compared with the others'"
 
+    def common_ms(self) -> int:
+        """The time by most nodes' clocks: by this one, unless it has been set since it was last found to be right, or
+        was never found to be. For what other nodes compare with times of their own, and nobody keeps."""
+        if self._trusted is None:
+            return self._now_ms() - self._off_ms
+        by_ms = self._ahead_of_steady_ms() - self._trusted
+        return self._now_ms() - (round(by_ms) if abs(by_ms) > MOST_OFF_MS else 0)
+
     def _ahead_of_steady_ms(self) -> float:
         return self._now_ms() - trio.current_time() * 1000
 
@@ -83,6 +93,7 @@ class Clock:
         if not ahead:
             return None
         off = round(self.ahead_ms - median([self.ahead_ms, *ahead, 0]))
-        if abs(off) <= MOST_OFF_MS:
+        self._off_ms = off if abs(off) > MOST_OFF_MS else 0
+        if not self._off_ms:
             return None
         return f"this node's clock is {abs(off) / 1000:,.0f} s {'ahead of' if off > 0 else 'behind'} the others'"

@@ -1,4 +1,5 @@
-"""Names of a node within its cluster, in a file beside its database: `gochat.cluster`, of three lines.
+"""Names of a node within its cluster, in a file beside its database: `gochat.cluster`, of three lines. A fourth one
+says that the folder joined.
 
 They are not in the database, since databases are copied: a copy that runs as a second node must not pass for the first.
 The file is written once, whole, and its name is on the disk before it counts. Without it the folder belongs to no
@@ -22,6 +23,7 @@ from gochat.errors import StoreError
 
 FILE_NAME: Final = "gochat.cluster"
 _ID: Final = re.compile(r"[0-9a-f]{16}")
+_JOINED: Final = "joined"
 #: Slots of a Redis Cluster.
 SLOTS: Final = 16_384
 #: How many of a cluster's partitions one of so many equal primaries may hold.
@@ -37,6 +39,8 @@ class Marker(NamedTuple):
     """The data folder's, for its life."""
     name: str
     """The cluster's, for people, and for finding its id on a server."""
+    joined: bool = False
+    """Whether the folder was made for a cluster that was there. A folder that an older release made says no."""
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +56,9 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """Of this start: no other has it."""
     above: int = 0
     """No room, report or audit entry has a greater number that was there before the cluster."""
+    joined: bool = False
+    """Whether the data folder was made for a cluster that was there, which it knows nothing of until it has read its
+    log."""
 
     def __repr__(self) -> str:
         return f"Identity(cluster={self.cluster!r}, instance={self.instance!r}, boot={self.boot!r})"
@@ -67,24 +74,26 @@ def read(folder: Path) -> Marker | None:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise StoreError(f"{file} can't be read: {error}") from error
-    if len(lines) != 3 or not (_ID.fullmatch(lines[0]) and _ID.fullmatch(lines[1]) and lines[2]):
+    joined = lines[3:] == [_JOINED]
+    if len(lines) != 3 + joined or not (_ID.fullmatch(lines[0]) and _ID.fullmatch(lines[1]) and lines[2]):
         raise StoreError(
             f"{file} is damaged: it should hold the ids of the cluster and of this folder, and the cluster's name; make"
             " the folder anew by `gochat cluster join`"
         )
-    return Marker(*lines)
+    cluster, instance, name = lines[:3]
+    return Marker(cluster, instance, name, joined)
 
 
-def write(folder: Path, cluster: str, name: str) -> Marker:
+def write(folder: Path, cluster: str, name: str, *, joined: bool) -> Marker:
     """Make the folder one of the cluster's, as an instance that never was before. Raises StoreError; then the folder is
     as it was."""
-    marker = Marker(cluster, new_id(), name)
+    marker = Marker(cluster, new_id(), name, joined)
     file = folder / FILE_NAME
     part = folder / f".{FILE_NAME}.part"
     try:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-            stream.write("".join(f"{line}\n" for line in marker))
+            stream.write("".join(f"{line}\n" for line in (*marker[:3], *([_JOINED] if joined else []))))
             stream.flush()
             os.fsync(stream.fileno())
         part.replace(file)

@@ -54,6 +54,10 @@ log = logging.getLogger(__name__)
 MOST_WAITING: Final = 20_000
 #: How often a batch that no room decides is sent again because others came first.
 MOST_OVERTAKEN: Final = 5
+_NEW: Final = (
+    "this node has never counted, and knows no other: start one that has, or the one in whose folder `gochat cluster "
+    "create` was run"
+)
 #: How long it is waited for the other nodes to enforce a suspension or revocation.
 ENFORCED_S: Final = 2.0
 #: How long a node that stops waits for what is on its way, and for the others to have what it has.
@@ -72,7 +76,7 @@ class ClusterJournal:
         self.counts = LogCounts()
         """Of its dealings with the log."""
         self._inbox = Inbox(store, Certifying(self._codec, who.above), followed)
-        self._nodes = Nodes(self._inbox, who.instance)
+        self._nodes = Nodes(self._inbox, who.instance, joined=who.joined)
         self._broadcast = Broadcast(
             shared.log,
             self._inbox,
@@ -127,8 +131,12 @@ class ClusterJournal:
     def problem(self) -> str | None:
         """Why nothing can be recorded now; None where it can."""
         problem = self._inbox.problem or self._broadcast.problem
-        silent = self._registry.silent(self._nodes.awaited) if self._broadcast.is_repairing else ()
-        if problem is None or not silent:
+        if problem is None or not self._broadcast.is_repairing:
+            return problem
+        if self._nodes.knows_nobody:
+            return f"{problem}; {_NEW}"
+        silent = self._registry.silent(self._nodes.awaited)
+        if not silent:
             return problem
         return (
             f"{problem}; {', '.join(silent)} must answer: start it, see that all reach the same server, or, where it "

@@ -17,9 +17,11 @@ log = logging.getLogger(__name__)
 class Nodes:
     """Over the states that the inbox keeps."""
 
-    def __init__(self, inbox: Inbox, instance: str) -> None:
+    def __init__(self, inbox: Inbox, instance: str, *, joined: bool = False) -> None:
+        """`joined`: see Identity."""
         self._inbox = inbox
         self._instance = instance
+        self._joined = joined
         self._disregarded: dict[str, frozenset[int]] = {}
         """By instance, in which partitions."""
         self._seals: Counter[str] = Counter()
@@ -34,12 +36,23 @@ class Nodes:
 
     def need(self, partition: int) -> int:
         """How many nodes must answer before a partition is repaired: with one copy all that are here, since any of
-        them may have what no other has. 0: this node may not answer, for it does not count. The first of a cluster
-        does."""
+        them may have what no other has. 0: this node may not seal, for it does not count. Where none does, those may
+        that can begin."""
         here = self.counting(partition)
         if here is None:
-            return 1
+            return 0 if self._lacks(partition) is not None else 1
         return len(here) if self._instance in here else 0
+
+    def _lacks(self, partition: int) -> frozenset[str] | None:
+        """The nodes that may have what this one lacks, where none counts and it has never counted itself: it was made
+        from a backup, or from nothing, and has not read the log. Empty: they are not known. None: it may begin."""
+        of = self._inbox.partitions[partition]
+        if of.here or self._instance in of.nodes:
+            return None
+        if not of.nodes:
+            return frozenset() if self._joined else None
+        known = (each for each, state in of.nodes.items() if state != "forgotten")
+        return frozenset(each for each in known if not self._is_disregarded(each, partition)) or None
 
     def counting(self, partition: int) -> frozenset[str] | None:
         """The nodes whose answers count. One that is to be forgotten may still answer; its answer stands for no other.
@@ -75,8 +88,15 @@ class Nodes:
 
     @property
     def awaited(self) -> list[str]:
-        """The other nodes that a repair waits for."""
-        return [node for node in self.members if node != self._instance and node not in self._disregarded]
+        """The other nodes that a repair waits for, as far as they are known."""
+        lacks = (self._lacks(partition) or () for partition in range(len(self._inbox.partitions)))
+        waited_for = {node for node in self.members if node not in self._disregarded}.union(*lacks)
+        return sorted(waited_for - {self._instance})
+
+    @property
+    def knows_nobody(self) -> bool:
+        """Whether a repair may wait for others, and this node does not know for whom."""
+        return any(self._lacks(partition) == frozenset() for partition in range(len(self._inbox.partitions)))
 
     def disregard(self, instance: str, partitions: Iterable[int]) -> None:
         """Repair these partitions, and those named before, without this node, until `regard`."""

@@ -93,7 +93,7 @@ class Life:
 
 class Host:
     """`nursery` runs all lives of the node. `server` holds the log of its cluster; None: it is alone. `crashed` is told
-    why a life ended by itself."""
+    why a life ended by itself. `joined`: see Identity; a folder that is made later does in any case."""
 
     def __init__(
         self,
@@ -106,6 +106,7 @@ class Host:
         merge_at: int,
         tell_s: float = TELL_S,
         server: MemoryServer | None,
+        joined: bool = False,
         crashed: Callable[[str, BaseException], None],
     ) -> None:
         self.name = name
@@ -126,6 +127,7 @@ class Host:
         self._pace = AT_ONCE if not merge_at else MergePace(math.inf, at=merge_at, after_s=math.inf, feed_s=math.inf)
         self._crashed = crashed
         self._server = server
+        self._joined = joined
         self._boots = 0
 
     def start(self) -> None:
@@ -236,6 +238,9 @@ class Host:
                     work.cancel_scope.cancel()
         except Exception as raised:  # noqa: BLE001 -- whatever ends a node, the world is told
             error = raised
+        except BaseExceptionGroup as group:
+            ended, _ = group.split(trio.Cancelled)
+            raise (ended or group) from None  # The run is over while a node crashes.
         if life.alive:
             self._note_service()
             self.has_served &= error is not None or not life.stopping.is_set()
@@ -250,7 +255,9 @@ class Host:
     async def _serve(self, life: Life, work: trio.Nursery) -> None:
         if self._server is not None:
             self._boots += 1
-            life.shared = connect(self._server, life, self.instance, self._boots)
+            life.shared = connect(
+                self._server, life, self.instance, self._boots, joined=self._joined or self._folders > 0
+            )
         open_store = partial(self._open, life.power, work)
         async with running_on(open_store, self._rules, self._settings, life.shared) as node:
             life.node = node

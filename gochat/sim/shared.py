@@ -50,9 +50,11 @@ async def _need_power(machine: Machine) -> None:
         raise ServerAway("the machine has no power")
 
 
-def connect(server: MemoryServer, machine: Machine, instance: str, boot: int) -> Shared:
-    """The cluster as the node of one start of a machine is given it. `instance`: the name of its folder."""
-    identity = Identity(cluster=_CLUSTER, secret=_SECRET, instance=instance, boot=f"{instance}-{boot}")
+def connect(server: MemoryServer, machine: Machine, instance: str, boot: int, *, joined: bool) -> Shared:
+    """The cluster as the node of one start of a machine is given it. `instance`: the name of its folder, which the
+    cluster was created in unless it `joined`."""
+    boot_id = f"{instance}-{boot}"
+    identity = Identity(cluster=_CLUSTER, secret=_SECRET, instance=instance, boot=boot_id, joined=joined)
     return Shared(_Log(server, machine), _Bulletin(server, machine), identity, name=machine.name)
 
 

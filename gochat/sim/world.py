@@ -156,6 +156,7 @@ class _World:
                 merge_at=plan.merge_at,
                 tell_s=plan.tell_ms / 1000 or TELL_S,
                 server=self._server,
+                joined=name != plan.nodes[0],
                 crashed=self._crashed,
             )
             self._hosts[name].absent = name in plan.spares

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from gochat.cluster.clock import Clock
 
@@ -91,3 +92,22 @@ async def test_a_clock_that_was_set_forward_is_known_at_once_until_it_is_found_r
     assert clock.leap() is not None
     clock.trust()
     assert clock.leap() is None
+
+
+async def test_the_common_time_is_that_of_a_clock_that_was_right(autojump_clock: MockClock) -> None:
+    server = Server()
+    began = trio.current_time()
+    clock = Clock(server, lambda: server.ahead + 1_000_000 + int((trio.current_time() - began) * 1000))  # type: ignore[arg-type]
+    await clock.look()
+    assert clock.common_ms() == 1_000_000, "nothing else is known"
+    clock.ahead_ms = HOUR
+    assert clock.problem([0, 0]) is not None
+    assert clock.common_ms() == 1_000_000 - HOUR, "it began with a clock that the others find wrong"
+    clock.ahead_ms = 0
+    assert clock.problem([0, 0]) is None
+    clock.trust()
+    for ahead in (0, 4_000, HOUR, -HOUR):
+        server.ahead = ahead
+        await trio.sleep(1)
+        passed = round((trio.current_time() - began) * 1000)
+        assert clock.common_ms() == 1_000_000 + passed + (ahead if ahead == 4_000 else 0)

@@ -32,9 +32,10 @@ def epoch(data: Path) -> str:
 def test_a_new_folder_becomes_a_clusters_and_others_join_without_a_backup(operator: Operator) -> None:
     one = operator.json("cluster", "create", "--data", operator.data("one"))
     assert (one["name"], one["was_empty"], one["begun"]) == ("gochat", True, True)
-    assert identity.read(operator.folder / "one") == (one["cluster"], one["instance"], "gochat")
+    assert identity.read(operator.folder / "one") == (one["cluster"], one["instance"], "gochat", False)
     two = operator.json("cluster", "join", "--data", operator.data("two"))
     assert two["cluster"] == one["cluster"] and two["instance"] != one["instance"]
+    assert identity.read(operator.folder / "two") == (two["cluster"], two["instance"], "gochat", True)
     assert epoch(operator.folder / "one") == epoch(operator.folder / "two")
     copies = [of_cluster.read(folder.database(operator.folder / name)) for name in ("one", "two")]
     assert copies[0] == copies[1] is not None

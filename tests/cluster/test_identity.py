@@ -14,10 +14,14 @@ from gochat.cluster import identity
 from gochat.errors import StoreError
 from gochat.store import folder
 
+WHOLE = b"0123456789abcdef\n0123456789abcdef\nchat\n"
 
-def test_a_folder_is_one_instance_for_life(tmp_path: Path) -> None:
+
+@pytest.mark.parametrize("joined", [True, False])
+def test_a_folder_is_one_instance_for_life(tmp_path: Path, *, joined: bool) -> None:
     assert identity.read(tmp_path) is None
-    made = identity.write(tmp_path, identity.new_cluster_id(), "chat")
+    made = identity.write(tmp_path, identity.new_cluster_id(), "chat", joined=joined)
+    assert made.joined is joined
     assert identity.read(tmp_path) == made
     assert folder.cluster(tmp_path) == made.cluster
 
@@ -29,13 +33,14 @@ def test_the_secret_is_not_told() -> None:
 
 def test_a_folder_that_joins_again_is_another_instance(tmp_path: Path) -> None:
     cluster = identity.new_cluster_id()
-    assert identity.write(tmp_path, cluster, "chat").instance != identity.write(tmp_path, cluster, "chat").instance
+    one, other = (identity.write(tmp_path, cluster, "chat", joined=True) for _ in range(2))
+    assert one.instance != other.instance
 
 
 def test_no_copy_of_the_database_takes_the_names_along(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    identity.write(tmp_path / "a", identity.new_cluster_id(), "chat")
+    identity.write(tmp_path / "a", identity.new_cluster_id(), "chat", joined=True)
     (tmp_path / "a" / "gochat.db").touch()
     for file in (tmp_path / "a").glob("gochat.db*"):
         shutil.copy(file, tmp_path / "b")
@@ -53,7 +58,7 @@ def test_the_folder_is_synced_too_and_only_its_owner_reads_the_file(
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", noted)
-    identity.write(tmp_path, identity.new_cluster_id(), "chat")
+    identity.write(tmp_path, identity.new_cluster_id(), "chat", joined=False)
     assert synced == [str(tmp_path / ".gochat.cluster.part"), str(tmp_path)]
     assert (tmp_path / identity.FILE_NAME).stat().st_mode & 0o777 == 0o600
     identity.remove(tmp_path)
@@ -61,7 +66,9 @@ def test_the_folder_is_synced_too_and_only_its_owner_reads_the_file(
     assert identity.read(tmp_path) is None
 
 
-@pytest.mark.parametrize("content", [b"", b"c1\n", b"0123456789abcdef\n0123\nchat\n", b"0123456789abcdef\n", b"\xff"])
+@pytest.mark.parametrize(
+    "content", [b"", b"c1\n", b"0123456789abcdef\n0123\nchat\n", b"0123456789abcdef\n", b"\xff", WHOLE + b"more\n"]
+)
 def test_a_damaged_file_is_no_folder_without_one(tmp_path: Path, content: bytes) -> None:
     (tmp_path / identity.FILE_NAME).write_bytes(content)
     with pytest.raises(StoreError, match=r"gochat\.cluster (is damaged|can't be read)"):

@@ -20,6 +20,7 @@ from gochat.domain.side_records import Revoked
 from gochat.errors import REPLACED, StoreError
 from gochat.neighbours import Neighbours
 from gochat.store import Store
+from gochat.wall_clock import wall_ms
 from tests.cluster.joining import journal_of, new_log, serving, shared, until
 from tests.cluster.town import NAMES, PATIENCE_S, Town
 from tests.e2e.peer import Peer
@@ -281,6 +282,29 @@ async def test_a_node_whose_clock_is_wrong_leaves_the_notifications_to_another(
     await until(lambda: journal_of(north).registry.clock_problem is None)
     await trio.sleep(30)
     assert notifiers.at_work == ["south"], "who has it keeps it"
+
+
+async def test_a_session_that_begins_by_a_clock_that_was_set_forward_gives_way_to_a_later_one(
+    autojump_clock: MockClock, stores: tuple[MemoryServer, list[Store]]
+) -> None:
+    """Where it begins elsewhere, and the news of the first one was lost."""
+    server, (north, south) = stores
+    began, began_ms = trio.current_time(), wall_ms()
+
+    def right() -> int:
+        return began_ms + round((trio.current_time() - began) * 1000)
+
+    journal_of(south).registry.clock._now_ms = right
+    journal_of(north).registry.clock._now_ms = lambda: right() + 3_600_000
+    first, second = (
+        Neighbours(shared(server, name), Live(), store, 3, right).presence
+        for name, store in (("north", north), ("south", south))
+    )
+    first.entered("n1", "ann", "phone")
+    await trio.sleep(0.5)
+    second.entered("s1", "ann", "phone")
+    (since,), (later,) = first._here["ann"], second._here["ann"]
+    assert since < later
 
 
 async def test_a_node_that_has_not_all_of_the_log_leaves_the_notifications_to_another(

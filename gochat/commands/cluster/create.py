@@ -99,7 +99,7 @@ def first_node(settings: Settings) -> Created:
         laid_out = layout.unseal(copy.layout, secret)
         # From here on no node serves the folder alone, whatever becomes of this command.
         if marker is None:
-            marker = identity.write(place, copy.cluster, name)
+            marker = identity.write(place, copy.cluster, name, joined=False)
         if copy.begun:
             layout.register(link, *copy[:3])
         else:

@@ -192,6 +192,6 @@ def _take(link: Link, place: Path, file: Path, expected: Copy, secret: str) -> J
         of_cluster.mark(copied.part, copy)  # It has answered nobody, whatever the node had whose backup it is.
         kept = put_in_place(copied, folder.database(place), joins=True)
         # The file last: with the database that was there it would make a node that says it has what another has.
-        marker = identity.write(place, copy.cluster, copy.name)
+        marker = identity.write(place, copy.cluster, copy.name, joined=True)
     old = None if kept is None or not marker_of(kept).exists() else str(marker_of(kept))
     return Joined(marker.cluster, marker.name, marker.instance, str(kept) if kept else None, old)
