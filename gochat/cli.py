@@ -22,6 +22,7 @@ from gochat.commands import (
     EXIT_INTERRUPTED,
     EXIT_OK,
     CommandError,
+    interrupt_alone,
 )
 from gochat.errors import AuthError, ConfigError, GochatError
 
@@ -161,7 +162,7 @@ def run(arguments: list[str]) -> int:
     context: click.Context | None = None
     try:
         context = gochat.make_context("gochat", list(arguments))
-        with context:
+        with interrupt_alone(), context:
             result = gochat.invoke(context)
         sys.stdout.flush()
     except click.exceptions.Exit as stop:

@@ -5,6 +5,8 @@ A command prints its result on standard output, one fact a line; everything else
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from gochat.errors import GochatError
@@ -49,3 +51,16 @@ class CommandError(GochatError):
         super().__init__(problem)
         self.hint = hint
         self.code = code
+
+
+@contextmanager
+def interrupt_alone() -> Iterator[None]:
+    """Ctrl-C within the block is a KeyboardInterrupt for the caller, also where it came through nurseries, each of
+    which puts it in a group. A group that holds another error too is raised as it is: that error would be hidden."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        _, others = group.split(KeyboardInterrupt)
+        if others is not None:
+            raise
+        raise KeyboardInterrupt from group

@@ -16,7 +16,7 @@ import pytest
 import trio
 
 from gochat import __version__, cli
-from gochat.commands import EXIT_CONFIG, EXIT_USAGE
+from gochat.commands import EXIT_CONFIG, EXIT_INTERRUPTED, EXIT_USAGE
 from tests import forked
 from tests.cli.shell import gochat, started
 
@@ -115,6 +115,37 @@ def test_a_reader_that_goes_away_is_no_error(secret: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         process.wait(30)
+
+
+INTERRUPTED = BaseExceptionGroup("", [KeyboardInterrupt()])
+NESTED = BaseExceptionGroup("", [BaseExceptionGroup("", [INTERRUPTED]), KeyboardInterrupt()])
+MIXED = BaseExceptionGroup("", [INTERRUPTED, ValueError()])
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt(), INTERRUPTED, NESTED])
+@pytest.mark.parametrize("flags", [[], ["--debug"]])
+def test_ctrl_c_ends_a_command_however_many_nurseries_it_is_in(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], raised: BaseException, flags: list[str]
+) -> None:
+    end_with(monkeypatch, raised)
+    assert cli.run([*flags, "admin", "suspensions", "--token", "x"]) == EXIT_INTERRUPTED
+    assert capsys.readouterr() == ("", "")
+
+
+def test_ctrl_c_hides_no_fault_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    end_with(monkeypatch, MIXED)
+    with pytest.raises(BaseExceptionGroup) as caught:
+        cli.run(["admin", "suspensions", "--token", "x"])
+    assert caught.value is MIXED
+
+
+def end_with(monkeypatch: pytest.MonkeyPatch, raised: BaseException) -> None:
+    """Have a command end so."""
+
+    def asked(*_: object, **__: object) -> int:
+        raise raised
+
+    monkeypatch.setattr("gochat.commands.online.asked", asked)
 
 
 @pytest.mark.parametrize("incomplete", [True, False])

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from gochat import cli
 from gochat.cluster import identity, layout
+from gochat.commands.cluster import survey
 from gochat.errors import ConfigError, StoreError
 from gochat.replication import Answer
 from gochat.store import folder, schema
@@ -317,6 +319,18 @@ def test_status_of_a_cluster_without_nodes(operator: Operator) -> None:
     made = operator.json("cluster", "create", "--data", operator.data("one"))
     said = operator.run("cluster", "status", code=1)
     assert f"cluster gochat ({made['cluster']}) takes no messages" in said and "no node lives" in said
+
+
+def test_ctrl_c_while_nodes_are_asked_ends_the_status(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def interrupted(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        await trio.sleep_forever()
+
+    operator.run("cluster", "create", "--data", operator.data("one"))
+    nodes = [survey.Node(f"i{n}", f"n{n}", f"http://{n}", 100, 0, True) for n in (1, 2)]
+    monkeypatch.setattr(survey, "_told", lambda *_: (nodes, []))
+    monkeypatch.setattr(survey.Peers, "ask", interrupted)
+    assert operator.run("cluster", "status", code=130) == ""
 
 
 def test_a_damaged_marker_is_no_folder_alone(operator: Operator) -> None:
