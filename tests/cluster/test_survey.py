@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 import trio
 import trio.lowlevel
+import trio.testing
 
 from gochat import cli, clustering
 from gochat.cluster.answers import State
@@ -151,6 +153,70 @@ def test_several_nodes_are_forgotten_at_once(
     assert sorted(asking) == ["i2", "i3"]
     told = [msgspec.json.decode(line) for line in capsys.readouterr().out.splitlines()]
     assert (code, told) == (0, [{"instance": each, "new_epoch": False} for each in ("i2", "i3")])
+
+
+NOT_KNOWN = "it is not known whether two (i2) will be forgotten, do not start it: "
+
+
+def forget_with_ctrl_c(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, during: str, two: Asked) -> int:
+    """The exit code of a command that forgets three, as is answered, and two, with Ctrl-C in the midst of a step."""
+    nodes = [Node("i1", "one", "http://one", 100, 0, True), BEFORE, BEFORE._replace(instance="i3", name="three")]
+    looks = 0
+
+    def look(_: object) -> Survey:
+        nonlocal looks
+        looks += 1
+        if during == f"look {looks}":
+            signal.raise_signal(signal.SIGINT)
+        return surveyed(*nodes)
+
+    async def answer(_nodes: object, _secret: str, _path: str, question: bytes, _timeout_s: float) -> Asked:
+        if msgspec.json.decode(question)["instance"] == "i3":
+            return Asked(FORGOTTEN, [])
+        await trio.testing.wait_all_tasks_blocked()
+        if during == "the question":
+            signal.raise_signal(signal.SIGINT)
+            await trio.sleep_forever()
+        return two
+
+    monkeypatch.setattr(survey, "survey", look)
+    monkeypatch.setattr(survey, "ask_any", answer)
+    file = tmp_path / "config.toml"
+    file.write_text(f'[cluster]\nurl = "redis://localhost"\nsecret = "{"s" * 32}"\n[auth]\nsecret = "{"s" * 32}"\n')
+    named = ["two", "three"] if during == "the question" else ["two"]
+    return cli.run(["cluster", "forget", *named, "--yes", "--config", str(file)])
+
+
+def test_ctrl_c_while_a_node_is_asked_leaves_it_unknown_what_comes_of_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Of the others it is told as ever."""
+    assert forget_with_ctrl_c(monkeypatch, tmp_path, "the question", Asked(None, [])) == 6
+    told = capsys.readouterr().err
+    assert f"{NOT_KNOWN}interrupted" in told and "gochat cluster status" in told
+    assert "three (i3) is forgotten" in told
+
+
+@pytest.mark.parametrize(
+    ("two", "said"),
+    [
+        (Asked(None, ["no answer"], is_known=False), f"{NOT_KNOWN}no answer"),
+        (Asked(None, [REFUSED, "no answer"], is_known=False), f"{NOT_KNOWN}{REFUSED}; no answer"),
+    ],
+)
+def test_ctrl_c_while_it_is_looked_what_came_of_it_leaves_that_unknown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, two: Asked, said: str
+) -> None:
+    assert forget_with_ctrl_c(monkeypatch, tmp_path, "look 2", two) == 6
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("during", ["look 1", "look 2"])
+def test_ctrl_c_where_no_node_was_reached_has_done_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, during: str
+) -> None:
+    assert forget_with_ctrl_c(monkeypatch, tmp_path, during, Asked(None, ["http://one can't be reached"])) == 130
+    assert capsys.readouterr().err == ""
 
 
 async def test_each_node_that_does_not_answer_says_why() -> None:

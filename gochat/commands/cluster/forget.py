@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 import msgspec
 
-from gochat.commands import EXIT_OK, EXIT_UNDER_WAY, CommandError
+from gochat.commands import EXIT_OK, EXIT_UNDER_WAY, CommandError, interrupt_alone
 from gochat.commands.cluster.options import cluster_option, require_url
 from gochat.commands.options import config_option, data_option, load_settings
 
@@ -47,16 +47,13 @@ def forget(
     nodes goes on when all of them are named.
 
     Ends with 1 where nothing was done, and the node may be started again. Ends with 6 where it is not done yet and
-    can't be taken back, or where that is not known: do not start the node then.
+    can't be taken back, or where that is not known, as after Ctrl-C: do not start the node then.
 
     \b
     Examples:
       gochat cluster forget 3f9a0c1d2e4b5a67
       gochat cluster forget node2 node3 --yes --json
     """
-    import trio
-
-    from gochat.cluster.secret import cluster_secret
     from gochat.commands.cluster.survey import survey
 
     settings, _, _ = load_settings(config, {"node.data": data, "cluster.url": url})
@@ -69,8 +66,7 @@ def forget(
         _confirm(nodes, is_broken=bool(found.broken))
         found = survey(settings)  # That took a while.
         nodes = [_find(found, node.instance) for node in nodes]
-    asked = trio.run(_ask_all, found.nodes, nodes, cluster_secret(settings.cluster))
-    outcomes = [_outcome(node, asked[node.instance], settings) for node in nodes]
+    outcomes = _outcomes(found, nodes, settings)
     for node, outcome in zip(nodes, outcomes, strict=True):
         if isinstance(outcome, CommandError):
             continue
@@ -114,26 +110,60 @@ def _confirm(nodes: Sequence[Node], *, is_broken: bool) -> None:
         click.confirm(f"{its} will be refused. Go on?", abort=True, err=True)
 
 
-async def _ask_all(nodes: list[Node], unwanted: Sequence[Node], secret: str) -> Mapping[str, Asked]:
-    """All at once, and the same node: a repair that waits for several of them waits until all are given up."""
+def _outcomes(found: Survey, nodes: Sequence[Node], settings: Settings) -> list[bool | CommandError | None]:
+    """Have the nodes forgotten; the outcome of each, as `_outcome` tells it. Ctrl-C ends the waiting: the outcome is
+    what is known by then. Raises KeyboardInterrupt where nothing was done by then, nor will be."""
+    import trio
+
+    from gochat.cluster.secret import cluster_secret
+
+    asked: dict[str, Asked] = {}
+    outcomes: dict[str, bool | CommandError | None] = {}
+    try:
+        with interrupt_alone():
+            trio.run(_ask_all, found.nodes, nodes, cluster_secret(settings.cluster), asked)
+            for node in nodes:
+                outcomes[node.instance] = _outcome(node, asked[node.instance], settings)
+    except KeyboardInterrupt:
+        if all(map(_did_nothing, asked.values())):
+            raise
+        for node in nodes:
+            if node.instance not in outcomes:
+                outcomes[node.instance] = _outcome(node, asked.get(node.instance, _interrupted()), None)
+    return [outcomes[node.instance] for node in nodes]
+
+
+async def _ask_all(nodes: list[Node], unwanted: Sequence[Node], secret: str, asked: dict[str, Asked]) -> None:
+    """All at once, and the same node: a repair that waits for several of them waits until all are given up. `asked`
+    takes, by instance, what is known of each at every moment."""
     import trio
 
     from gochat.commands.cluster import survey
 
-    asked: dict[str, Asked] = {}
-
     async def forget_one(instance: str) -> None:
         question = msgspec.json.encode({"instance": instance})
+        asked[instance] = _interrupted()  # Until there is an answer.
         asked[instance] = await survey.ask_any(nodes, secret, "/internal/forget", question, PATIENCE_S)
 
     async with trio.open_nursery() as nursery:
         for node in unwanted:
             nursery.start_soon(forget_one, node.instance)
-    return asked
 
 
-def _outcome(node: Node, asked: Asked, settings: Settings) -> bool | CommandError | None:
-    """Whether the logs have a new epoch, None where that is not known; or why the node is not forgotten."""
+def _interrupted() -> Asked:
+    """The outcome of a question whose answer was not waited for."""
+    from gochat.commands.cluster.survey import Asked
+
+    return Asked(None, ["interrupted"], is_known=False)
+
+
+def _did_nothing(asked: Asked) -> bool:
+    return asked.answer is None and asked.under_way is None and asked.is_known
+
+
+def _outcome(node: Node, asked: Asked, settings: Settings | None) -> bool | CommandError | None:
+    """Whether the logs have a new epoch, None where that is not known; or why the node is not forgotten. `settings`:
+    None where no look at the cluster is to be taken, which takes time."""
     from gochat.commands.cluster.survey import survey
 
     if asked.answer is not None:
@@ -145,7 +175,7 @@ def _outcome(node: Node, asked: Asked, settings: Settings) -> bool | CommandErro
     problems = "; ".join(asked.problems) or "none tells where it is reached"
     try:
         # A node may have done it, though its answer did not come: then the next one knows of no node to forget.
-        if node.here is not False and _is_forgotten(node.instance, survey(settings)):
+        if settings is not None and node.here is not False and _is_forgotten(node.instance, survey(settings)):
             return None
     except CommandError as error:
         problems += f"; {error}"
