@@ -67,7 +67,11 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 def read(folder: Path) -> Marker | None:
     """None where the folder belongs to no cluster. Raises StoreError where the file can't be read or understood: then
     nobody knows, and the folder must be neither served nor written to."""
-    file = folder / FILE_NAME
+    return read_file(folder / FILE_NAME)
+
+
+def read_file(file: Path) -> Marker | None:
+    """The same of the file by itself, which has another name where it is kept aside."""
     try:
         lines = file.read_text(encoding="ascii").splitlines()
     except FileNotFoundError:

@@ -52,6 +52,7 @@ def restore(file: Path, yes: bool, discard: bool, as_json: bool, data: str | Non
     if not yes and database.exists() and not sys.stdin.isatty():
         raise click.UsageError("nobody is there to be asked; --yes replaces the database without asking")
     folder.make(place)
+    folder.check_whole(place)
     if folder.cluster(place) is not None:
         raise CommandError(
             f"{place} belongs to a cluster, whose other nodes have what happened since",

@@ -7,7 +7,9 @@ A folder that is one node's copy of what a cluster holds has a file `gochat.clus
 cluster (cluster/identity.py). Every record in it must come by the cluster's log, in the same order on every node: a
 node alone does not serve a folder with that file, and commands that write to the database past the node (import,
 deletion and release of users, expiry) refuse it. A backup does not have the file, and neither has the folder that it is
-put back into: it is a database of its own, until it joins again.
+put back into: it is a database of its own, until it joins again. Where `gochat cluster join` replaces a node's database
+the file is put aside first (store/portable/restore.py); a join that is cut short then leaves a folder that is still the
+node's, though the file is not in its place.
 """
 
 from __future__ import annotations
@@ -62,11 +64,53 @@ def cluster(data: Path) -> str | None:
 
 def check_alone(database: Path) -> None:
     """Raises StoreError where the database belongs to a cluster, so that no command may write to it by itself."""
-    if cluster(database.parent) is not None:
+    if cluster(database.parent) is not None or cut_short(database.parent) is not None:
         raise StoreError(
             f"{database.parent} belongs to a cluster, and this would change one node's copy alone; it can't be done"
             " there yet"
         )
+
+
+def marker_of(kept: Path) -> Path:
+    """The name of the file `gochat.cluster` of a database that is kept aside, if it had one."""
+    return kept.with_name(CLUSTER + kept.name.removeprefix(database(kept.parent).name))
+
+
+def cut_short(data: Path) -> Path | None:
+    """The second name of the folder's database where a join put aside the file CLUSTER and was cut short before another
+    database came; None elsewhere. A database that is in the place of the one that is kept is another file, though it
+    may say the same: it must never have that file."""
+    current = database(data)
+    if (data / CLUSTER).exists() or not current.exists():
+        return None
+    for marker in data.glob(f"{CLUSTER}.replaced-*"):
+        kept = current.with_name(current.name + marker.name.removeprefix(CLUSTER))
+        if kept.exists() and kept.samefile(current):
+            return kept
+    return None
+
+
+def has_content(log: Path) -> bool:
+    """Whether the file is a database's log that holds something: an empty one is left by whoever reads the database."""
+    return log.exists() and log.stat().st_size > 0
+
+
+def check_whole(data: Path) -> None:
+    """Raises ConfigError where a join was cut short and the folder is still the node's that it was."""
+    kept = cut_short(data)
+    if kept is None:
+        return
+    names = {marker_of(kept): CLUSTER}
+    log = Path(f"{kept}-wal")
+    if has_content(log):
+        names = {log: f"{database(data).name}-wal", **names}
+    renaming = " and ".join(f"{file} to {name}" for file, name in names.items())
+    raise ConfigError(
+        "node.data",
+        str(data.absolute()),
+        "is still of the node whose database `gochat cluster join` was to replace: it was cut short before",
+        hint=f"`gochat cluster join` replaces it when it is run again; to have that node back, rename {renaming}",
+    )
 
 
 def check_servable(data: Path) -> None:
@@ -81,6 +125,7 @@ def check_servable(data: Path) -> None:
             hint="`gochat serve --cluster URL` serves it as one of them, `gochat cluster leave` takes it out; a copy by"
             " `gochat backup` and `gochat restore`, in another folder, belongs to none",
         )
+    check_whole(data)
     copy = None
     with suppress(StoreError):  # A database that can't be read is told of when it is opened.
         copy = of_cluster.read(database(data)) if database(data).is_file() else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import signal
@@ -115,9 +116,151 @@ def test_a_folder_that_can_not_be_read_may_be_of_a_node_that_counts(operator: Op
     assert Path(done["kept"]).exists() and Path(done["kept_marker"]).exists()
 
 
+#: Does after an error what nobody does after a loss of power.
+PUT_BACK = "gochat.store.portable.restore._put_back"
+
+
+@contextmanager
+def ended_before_the_database_goes(
+    monkeypatch: pytest.MonkeyPatch, place: Path, error: BaseException, *, with_log: bool
+) -> Iterator[None]:
+    """Have the step fail that puts another database in its place. `with_log`: the old one's log is not brought into it
+    before, as where the disk is full."""
+    replace = Path.replace
+
+    def fail(path: Path, target: Path | str) -> Path:
+        if Path(target) == folder.database(place):
+            raise error
+        return replace(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fail)
+        if with_log:
+            patch.setattr("gochat.store.portable.restore._checkpoint", lambda _: None)
+        yield
+
+
+def contents(place: Path) -> dict[str, bytes]:
+    """The node's database, its log and the node's name, and whatever was kept of them."""
+    found = {file.name: file.read_bytes() for file in place.glob("gochat.*") if not file.name.endswith("-shm")}
+    return {name: content for name, content in found.items() if content}  # Who looks in leaves an empty log.
+
+
+@pytest.fixture
+def killed(operator: Operator) -> identity.Marker:
+    """A node that counts and was killed, in the folder two; one serves no more either."""
+    operator.run("cluster", "create", "--data", operator.data("one"))
+    operator.run("cluster", "join", "--data", operator.data("two"))
+    with serving(operator, "two"):
+        pass
+    marker = identity.read(operator.folder / "two")
+    assert marker is not None
+    return marker
+
+
+@pytest.mark.usefixtures("killed")
+@pytest.mark.parametrize("with_log", [True, False])
+@pytest.mark.parametrize(
+    ("error", "code"), [(OSError(errno.EIO, os.strerror(errno.EIO)), 1), (KeyboardInterrupt(), 130)]
+)
+def test_a_join_that_fails_leaves_the_node_as_it_was(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, with_log: bool
+) -> None:
+    place = operator.folder / "two"
+    before = contents(place)
+    with ended_before_the_database_goes(monkeypatch, place, error, with_log=with_log):
+        operator.run("cluster", "join", "--yes", "--replace-counting", "--data", str(place), code=code)
+    after = contents(place)
+    if with_log:
+        assert after == before and len(before["gochat.db-wal"]) > 0
+    else:
+        assert after.keys() == before.keys() - {"gochat.db-wal"}
+    with serving(operator, "two") as process:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+
+
+@pytest.mark.parametrize(("with_log", "log_is_aside"), [(True, True), (True, False), (False, False)])
+def test_a_join_that_was_cut_short_before_the_database_went_loses_no_node_that_counts(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch, killed: identity.Marker, with_log: bool, log_is_aside: bool
+) -> None:
+    """No command takes it for a folder that is no node's, and all name the files by which it is a node again."""
+    place = operator.folder / "two"
+    backup = operator.data("copy.db")
+    operator.run("backup", backup, "--data", operator.data("one"))
+    before = contents(place)
+
+    def cut_short() -> None:
+        error = KeyboardInterrupt()
+        with (
+            ended_before_the_database_goes(monkeypatch, place, error, with_log=with_log),
+            monkeypatch.context() as patch,
+        ):
+            patch.setattr(PUT_BACK, power_loss)
+            if not log_is_aside:
+                patch.setattr("gochat.store.portable.restore._log_aside", power_loss)
+            operator.run("cluster", "join", "--yes", "--replace-counting", "--data", str(place), code=130)
+        assert identity.read(place) is None and folder.cut_short(place) is not None
+
+    cut_short()
+    left = contents(place)
+    (kept_marker,) = place.glob("gochat.cluster.replaced-*")
+    logs = [*place.glob("gochat.db.replaced-*-wal")]
+    assert len(logs) == log_is_aside
+    settings, _ = read(operator.settings, {}, {"node.data": str(place)})
+    refusals = [
+        operator.run(*command, "--data", str(place), code=3)
+        for command in (["cluster", "leave", "--yes"], ["cluster", "create"], ["restore", backup, "--yes"])
+    ]
+    for look in (lambda: folder.check_servable(place), lambda: clustering.part_of(settings.settings)):
+        with pytest.raises(ConfigError) as caught:
+            look()
+        refusals.append(f"{caught.value} {caught.value.hint}")
+    for said in refusals:
+        assert "cut short" in said and all(str(file) in said for file in (kept_marker, *logs))
+        assert "gochat cluster join" in said and "--from BACKUP" not in said
+    assert "belongs to a cluster" in operator.run("user", "delete", "ann", "--yes", "--data", str(place), code=1)
+    with monkeypatch.context() as patch:
+        operated_by_hand(patch, "y\nn\n")
+        assert "which counts" in operator.run("cluster", "join", "--data", str(place), code=130)
+        assert folder.cut_short(place) is not None
+    assert contents(place) == left
+
+    said = operator.run("cluster", "join", "--yes", "--data", str(place), code=1)
+    assert f"is of node {killed.instance}, which counts" in said
+    assert identity.read(place) == killed
+    if with_log:
+        assert contents(place) == before
+    assert contents(place).keys() == before.keys() - (set() if with_log else {"gochat.db-wal"})
+
+    cut_short()
+    for file in place.glob("gochat.*.replaced-*"):
+        stem, _, rest = file.name.partition(".replaced-")
+        if stem == "gochat.cluster" or rest.endswith("-wal"):
+            file.rename(place / (stem + ("-wal" if rest.endswith("-wal") else "")))
+    with serving(operator, "two") as process:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 0
+
+
+def test_a_join_that_was_cut_short_goes_on_and_keeps_the_node(
+    operator: Operator, monkeypatch: pytest.MonkeyPatch, killed: identity.Marker
+) -> None:
+    place = operator.folder / "two"
+    command = ["cluster", "join", "--yes", "--replace-counting", "--data", str(place)]
+    error = KeyboardInterrupt()
+    with ended_before_the_database_goes(monkeypatch, place, error, with_log=True), monkeypatch.context() as patch:
+        patch.setattr(PUT_BACK, power_loss)
+        operator.run(*command, code=130)
+    joined = operator.json(*command)
+    assert identity.Marker(*Path(joined["kept_marker"]).read_text().split()) == killed
+    assert of_cluster.counts(Path(joined["kept"]), killed.instance)
+    assert [*place.glob("gochat.db.replaced-*Z")] == [Path(joined["kept"])]
+
+
 @pytest.mark.parametrize(
     ("step", "is_old"),
-    [("_sync", True), ("_aside", True), ("_marker_aside", True), ("sync_folder", False), ("newest.Note", False)],
+    [("_sync", True), ("_aside", True), ("_marker_aside", True), ("newest.Note", False)],
 )
 @pytest.mark.parametrize("counts", [True, False])
 def test_a_join_that_was_cut_short_leaves_no_node_that_another_one_was(
@@ -137,12 +280,13 @@ def test_a_join_that_was_cut_short_leaves_no_node_that_another_one_was(
     command = ["cluster", "join", "--yes", "--replace-counting", "--data", str(place)]
     with monkeypatch.context() as patch:
         patch.setattr(f"gochat.store.portable.restore.{step}", power_loss)
+        patch.setattr(PUT_BACK, power_loss)
         operator.run(*command, code=130)
     settings, _ = read(operator.settings, {}, {"node.data": str(place)})
     if is_old:
         assert identity.read(place) == before
     else:
-        assert identity.read(place) is None
+        assert identity.read(place) is None and folder.cut_short(place) is None
         with pytest.raises(ConfigError) as caught:
             clustering.part_of(settings.settings)
         assert "join --from BACKUP" in caught.value.hint and "cut short" in caught.value.hint

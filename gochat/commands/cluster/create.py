@@ -78,6 +78,7 @@ def first_node(settings: Settings) -> Created:
     folder.make(place)
     with folder.locked(place), server(settings) as link:
         layout.check_server(link)
+        folder.check_whole(place)
         marker = identity.read(place)
         copy = of_cluster.read(database) if database.is_file() else None
         if copy is None:

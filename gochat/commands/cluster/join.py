@@ -110,10 +110,13 @@ def _loss(place: Path) -> str | None:
     from gochat.store import folder
     from gochat.store.portable import cluster as of_cluster
 
-    database = folder.database(place)
+    names, file = [folder.database(place)], place / identity.FILE_NAME
+    if (kept := folder.cut_short(place)) is not None:
+        # Its log may be beside it under either name.
+        names, file = [*names, kept], folder.marker_of(kept)
     try:
-        marker = identity.read(place) if database.exists() else None
-        if marker is None or not of_cluster.counts(database, marker.instance):
+        marker = identity.read_file(file) if names[0].exists() else None
+        if marker is None or not any(of_cluster.counts(name, marker.instance) for name in names):
             return None
     except StoreError as error:
         return f"{place} may be of a node that counts, with messages that no other node has ({error})"
@@ -131,11 +134,13 @@ def next_node(settings: Settings, backup: Path | None, *, replace_counting: bool
     from gochat.commands.cluster.server import server
     from gochat.store import folder
     from gochat.store.portable import cluster as of_cluster
+    from gochat.store.portable.restore import undo
 
     secret, name = cluster_secret(settings.cluster), settings.cluster.name
     place = Path(settings.node.data)
     folder.make(place)
     with folder.locked(place), server(settings) as link:
+        undo(place)
         if not replace_counting and (loss := _loss(place)) is not None:
             raise CommandError(loss, hint=_WAYS_OUT)
         layout.check_server(link)
@@ -173,7 +178,7 @@ def _take(link: Link, place: Path, file: Path, expected: Copy, secret: str) -> J
     from gochat.cluster import identity, layout
     from gochat.store import folder
     from gochat.store.portable import cluster as of_cluster
-    from gochat.store.portable.restore import marker_of, put_in_place, staged
+    from gochat.store.portable.restore import put_in_place, staged
 
     share = Share("copied")
     with staged(file, folder.database(place), share) as copied:
@@ -193,5 +198,5 @@ def _take(link: Link, place: Path, file: Path, expected: Copy, secret: str) -> J
         kept = put_in_place(copied, folder.database(place), joins=True)
         # The file last: with the database that was there it would make a node that says it has what another has.
         marker = identity.write(place, copy.cluster, copy.name, joined=True)
-    old = None if kept is None or not marker_of(kept).exists() else str(marker_of(kept))
+    old = None if kept is None or not folder.marker_of(kept).exists() else str(folder.marker_of(kept))
     return Joined(marker.cluster, marker.name, marker.instance, str(kept) if kept else None, old)

@@ -38,6 +38,7 @@ def leave(yes: bool, as_json: bool, data: str | None, config: Path | None) -> in
     settings, _, _ = load_settings(config, {"node.data": data})
     place = Path(settings.node.data)
     database = folder.database(place)
+    folder.check_whole(place)  # The database that is kept is the same file.
     copy = of_cluster.read(database) if database.is_file() else None
     name = folder.cluster(place) if copy is None else copy.name
     if name is None:

@@ -69,8 +69,9 @@ def staged(file: Path, database: Path, progress: Progress = lambda done, goal: N
 def put_in_place(copy: Staged, database: Path, *, keep: bool = True, joins: bool = False) -> Path | None:
     """Give the copy a new epoch and the database's name; it is a database of its own, though it was a cluster's. With
     `joins` it stays the cluster's, its epoch stays too, and the folder is no node's of a cluster any more until the
-    caller makes it one. Returns where the database that was there is kept, if there was one; `marker_of` says where the
-    file is by which it was a node's. Nobody else may use the folder. Raises StoreError."""
+    caller makes it one. Returns where the database that was there is kept, if there was one; `folder.marker_of` says
+    where the file is by which it was a node's. Nobody else may use the folder. Raises StoreError: the folder is as it
+    was, or has the copy in its place."""
     noted = newest.read(database)
     there = _boot_of(database)
     epoch = copy.found.epoch if joins else new_epoch()
@@ -84,36 +85,87 @@ def put_in_place(copy: Staged, database: Path, *, keep: bool = True, joins: bool
             connection.execute("PRAGMA journal_mode = DELETE")
         _sync(copy.part)
         kept = _aside(database) if database.exists() else None
-        if joins:
-            # Before the database goes: with another one the file would make this folder a node that has lost entries,
-            # and the other nodes would believe that it has none of them. Without it nobody serves the folder.
-            _marker_aside(database.parent, kept)
-        copy.part.replace(database)
+        try:
+            if joins:
+                # Before the database goes: with another one the file would make this folder a node that has lost
+                # entries, and the other nodes would believe that it has none of them. Without it nobody serves the
+                # folder. And before its log goes, for the same reason.
+                _marker_aside(database.parent, kept)
+            _log_aside(database, kept)
+            copy.part.replace(database)
+        except BaseException:
+            if kept is not None:
+                with suppress(OSError):  # Then it is as after a loss of power: folder.cut_short finds it.
+                    _put_back(database, kept)
+            raise
         sync_folder(database.parent)
         newest.Note(database, new).close(new.commit)
         if kept is not None and not keep:
-            for end in ("", *_BESIDE):
-                Path(f"{kept}{end}").unlink(missing_ok=True)
+            _unlink(kept)
             kept = None
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"{database} can't be replaced: {error}") from error
     return kept
 
 
+def undo(data: Path) -> None:
+    """Make the folder what it was, where a join was cut short before the database was replaced. Nobody else may use the
+    folder. Raises StoreError."""
+    kept = folder.cut_short(data)
+    if kept is None:
+        return
+    try:
+        _put_back(folder.database(data), kept)
+    except OSError as error:
+        raise StoreError(f"{data} can't be made what it was before it was to join: {error}") from error
+
+
+def _put_back(database: Path, kept: Path) -> None:
+    """Give everything its name again, unless another database has come. The file by which the folder is a node's comes
+    last: the node has its database with its log then, or is none."""
+    if not kept.samefile(database):
+        return
+    log_file = Path(f"{kept}-wal")
+    if folder.has_content(log_file):
+        log_file.replace(f"{database}-wal")
+        sync_folder(database.parent)
+    marker = folder.marker_of(kept)
+    if marker.exists():
+        marker.replace(database.parent / folder.CLUSTER)
+        sync_folder(database.parent)
+    _unlink(kept)
+
+
+def _unlink(kept: Path) -> None:
+    for end in ("", *_BESIDE):
+        Path(f"{kept}{end}").unlink(missing_ok=True)
+
+
 def _aside(database: Path) -> Path:
-    """Give the database a second name, and take away what would be read as the log of the one that comes."""
-    # The database that is replaced may be damaged, which is why it is.
-    with suppress(sqlite3.Error), closing(connect(str(database))) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    """Give the database a second name."""
+    _checkpoint(database)
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     kept = next(path for n in range(100) if not (path := _named(database, stamp, n)).exists())
     os.link(database, kept)
+    return kept
+
+
+def _checkpoint(database: Path) -> None:
+    """Bring the log into the database, if that can be done."""
+    # The database that is replaced may be damaged, which is why it is.
+    with suppress(sqlite3.Error), closing(connect(str(database))) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _log_aside(database: Path, kept: Path | None) -> None:
+    """Take away what would be read as the log of the database that comes."""
+    if kept is None:
+        return
     log_file = Path(f"{database}-wal")
     if log_file.exists():
-        # It could not be brought into the database, which is damaged then.
+        # It could not be brought into the database: that is damaged, or the disk is full.
         log_file.replace(f"{kept}-wal")
     Path(f"{database}-shm").unlink(missing_ok=True)
-    return kept
 
 
 def _marker_aside(data: Path, kept: Path | None) -> None:
@@ -124,13 +176,9 @@ def _marker_aside(data: Path, kept: Path | None) -> None:
     if kept is None:
         marker.unlink()
     else:
-        marker.replace(marker_of(kept))
+        sync_folder(data)  # The database's second name: by that a join which was cut short is known (folder.cut_short).
+        marker.replace(folder.marker_of(kept))
     sync_folder(data)
-
-
-def marker_of(kept: Path) -> Path:
-    """The name of the file `gochat.cluster` of a database that is kept, if it had one."""
-    return kept.with_name(folder.CLUSTER + kept.name.removeprefix(folder.database(kept.parent).name))
 
 
 def _named(database: Path, stamp: str, n: int) -> Path:
