@@ -8,9 +8,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -65,15 +65,32 @@ def _unwritable(path: Path, error: OSError) -> CommandError:
 
 def tell(line: str, *, err: bool = False) -> None:
     """Print a line of a command that goes on. A reader that has gone (`| head -1`) is no reason to end: from then on
-    such lines go nowhere."""
+    such lines go nowhere. Any other error may pass, as that of a full disk does: this line is left out, or what is
+    left of it."""
     stream = sys.stderr if err else sys.stdout
     try:
         print(line, file=stream, flush=True)
     except OSError as error:
-        # Python would try again what it could not write.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        is_gone = isinstance(error, BrokenPipeError)
+        with suppress(OSError):  # Without a free descriptor Python tries once more, with the next line.
+            _drop_rest(stream, for_good=is_gone)
         if not err:
-            tell(f"gochat: standard output can't be written: {error.strerror}", err=True)
+            problem = "standard output can't be written" if is_gone else "a line is missing from standard output"
+            tell(f"gochat: {problem}: {error.strerror}", err=True)
+
+
+def _drop_rest(stream: TextIO, *, for_good: bool) -> None:
+    """Send nowhere what Python holds of a line, which it would try again to write; `for_good`: and all that comes."""
+    descriptor = stream.fileno()
+    own = os.dup(descriptor)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), descriptor)
+        stream.flush()
+        if not for_good:
+            os.dup2(own, descriptor)
+    finally:
+        os.close(own)
 
 
 def stdin_descriptor() -> int:

@@ -1,0 +1,99 @@
+"""Lines of commands that go on, whatever becomes of their output."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from gochat.commands.files import tell
+
+PAGE = 4_096
+MISSING = "gochat: a line is missing from standard output: {}\n"
+
+
+@contextmanager
+def full_pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Standard output is a pipe that does not wait, and has no room; its other end."""
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w", encoding="utf-8") as stream, os.fdopen(reader, "rb") as end:
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, PAGE)
+        os.set_blocking(writer, False)
+        os.write(writer, b"-" * PAGE)
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", stream)
+            yield end.fileno()
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize("line", ["short", PAGE * "x", 8 * PAGE * "x"])
+def test_a_line_that_finds_no_room_is_left_out_and_the_next_one_comes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    """Also one that is longer than what Python holds of a file by itself."""
+    with full_pipe(monkeypatch) as reader:
+        before = descriptors()
+        for _ in range(3):
+            tell(line)
+        assert descriptors() == before
+        assert os.read(reader, 2 * PAGE) == b"-" * PAGE
+        tell("next")
+        tell("and next")
+        assert os.read(reader, 2 * PAGE) == b"next\nand next\n"
+    assert capsys.readouterr().err == 3 * MISSING.format("write could not complete without blocking")
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_disk_that_was_full_gets_the_lines_that_come_when_it_has_room(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    with (
+        Path("/dev/full").open("w", encoding="utf-8") as stream,
+        Path("log").open("w+", encoding="utf-8") as log,
+        monkeypatch.context() as patch,
+    ):
+        patch.setattr(sys, name, stream)
+        tell("lost", err=name == "stderr")
+        os.dup2(log.fileno(), stream.fileno())
+        tell("kept", err=name == "stderr")
+        assert Path("log").read_text("utf-8") == "kept\n"
+    said = MISSING.format("No space left on device") if name == "stdout" else ""
+    assert capsys.readouterr() == ("", said)
+
+
+def test_a_reader_that_has_gone_is_told_of_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with full_pipe(monkeypatch) as reader, Path(os.devnull).open() as nothing:
+        os.dup2(nothing.fileno(), reader)
+        before = descriptors()
+        for _ in range(3):
+            tell("line")
+        assert descriptors() == before
+    assert capsys.readouterr().err == "gochat: standard output can't be written: Broken pipe\n"
+
+
+def test_no_error_of_output_ends_a_command_that_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not even where the process has no descriptor left."""
+
+    def none_left(*_: object) -> int:
+        raise OSError(24, "Too many open files")
+
+    with full_pipe(monkeypatch) as reader:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "dup", none_left)
+            tell("late")
+        os.read(reader, 2 * PAGE)
+        tell("next")
+        assert os.read(reader, 2 * PAGE) == b"late\nnext\n"
+    assert capsys.readouterr().err == MISSING.format("write could not complete without blocking")
