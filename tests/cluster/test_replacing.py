@@ -253,7 +253,7 @@ def test_a_join_that_was_cut_short_goes_on_and_keeps_the_node(
         patch.setattr(PUT_BACK, power_loss)
         operator.run(*command, code=130)
     joined = operator.json(*command)
-    assert identity.Marker(*Path(joined["kept_marker"]).read_text().split()) == killed
+    assert identity.read_file(Path(joined["kept_marker"])) == killed
     assert of_cluster.counts(Path(joined["kept"]), killed.instance)
     assert [*place.glob("gochat.db.replaced-*Z")] == [Path(joined["kept"])]
 
