@@ -93,7 +93,8 @@ class Neighbours:
 
 def _may_notify(journal: ClusterJournal) -> bool:
     """Whether the node can record what it sends, and knows what users have read on other nodes. With a wrong clock it
-    would record nothing, and as long as it had the lease no other node would notify either."""
+    would record nothing, and as long as it had the lease no other node would notify either. Senders ask this too, since
+    the lease is kept for some seconds more."""
     return journal.behind is None and journal.registry.clock_problem is None and journal.serving.lag is None
 
 

@@ -259,7 +259,7 @@ async def _started(
                 node.live,
                 standing,
                 now_ms,
-                neighbours.notifier.run,
+                neighbours.notifier,
                 neighbours.push_secret,
             )
         rooms, users = _registries(node, store, actors, run_queue, notifying.observers, shared is not None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Has the work done while it is this node's: `cluster.lease.Lease.run`.
-Lead: TypeAlias = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
-
 #: How long connections to receivers may take to be closed.
 CLOSE_S = 1.0
 #: How often it is counted how many wait.
@@ -39,6 +36,16 @@ COUNT_S = 15.0
 ADDRESS_S = 2.0
 #: How often addresses that are not kept are told in the log.
 COMPLAIN_AGAIN_S = 60.0
+
+
+class Lead(Protocol):
+    """Says which node of a cluster notifies: `cluster.lease.Lease`."""
+
+    def is_fit(self) -> bool:
+        """Whether this node may notify now. Known at once where its clock was set forward."""
+
+    async def run(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Have the work done while it is this node's."""
 
 
 class Notifying:
@@ -63,6 +70,7 @@ class Notifying:
         self._live = live
         self._now_ms = now_ms
         self._lead = lead
+        self._is_fit = lead.is_fit if lead is not None else lambda: True
         self._bounds = Bounds(settings.notify.waiting, settings.notify.dead_letters)
         self._complained_at = float("-inf")
         self._channels: Channels | None = None
@@ -109,6 +117,7 @@ class Notifying:
             now_ms=self._now_ms,
             flush_positions=self._journal.flush_positions,
             added=self._wake,
+            is_fit=self._is_fit,
         )
 
     def _make_senders(self, channels: Channels, standing: Standing) -> list[Sender]:
@@ -123,6 +132,7 @@ class Notifying:
                 now_ms=self._now_ms,
                 bounds=self._bounds,
                 results=self.counts.results.setdefault(channel.name, {}),
+                is_fit=self._is_fit,
             )
             for channel in channels.all
         ]
@@ -165,7 +175,7 @@ class Notifying:
                     await self._notify()
                 else:
                     nursery.start_soon(self._notifier.stand_by)
-                    await self._lead(self._notify)
+                    await self._lead.run(self._notify)
         finally:
             with trio.move_on_after(CLOSE_S, shield=True):
                 await self._channels.aclose()

@@ -27,11 +27,12 @@ class Lease:
 
     def __init__(self, bulletin: Bulletin, name: str, holder: str, is_fit: Callable[[], bool] = lambda: True) -> None:
         """`holder`: the node's instance. A node that is started again has the lease of its earlier boot at once.
-        `is_fit`: whether the node may do the work now; while it may not, others have the lease."""
+        `is_fit`: whether the node may do the work now; while it may not, others have the lease. That is looked at
+        every AGAIN_S while the lease is held: work that must not go on for so long asks by itself."""
         self._bulletin = bulletin
         self._name = name
         self._holder = holder
-        self._is_fit = is_fit
+        self.is_fit = is_fit
         self._until = float("-inf")
 
     @property
@@ -46,11 +47,11 @@ class Lease:
             await self._hold()
             if self.is_held and await self._tenure(work):
                 return
-            await trio.sleep(AGAIN_S if self._is_fit() else LOOK_S)
+            await trio.sleep(AGAIN_S if self.is_fit() else LOOK_S)
 
     async def _hold(self) -> None:
         asked_at = trio.current_time()
-        if not self._is_fit():
+        if not self.is_fit():
             if self.is_held:
                 await self._release()
             self._until = float("-inf")

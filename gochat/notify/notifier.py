@@ -70,15 +70,17 @@ class Notifier:
         now_ms: Callable[[], int],
         flush_positions: Callable[[], Awaitable[None]],
         added: Callable[[], None],
+        is_fit: Callable[[], bool] = lambda: True,
     ) -> None:
         """`seen`: see Reader.seen_ms, as far as it is known in memory. `added` is called when there may be something
-        for the channels."""
+        for the channels. `is_fit`: see Sender."""
         self._notices = notices
         self._rules = rules
         self._seen = seen
         self._now_ms = now_ms
         self._flush_positions = flush_positions
         self._added = added
+        self._is_fit = is_fit
         self._timetable = Timetable()
         self._running = False
         self._earlier = trio.Event()
@@ -171,6 +173,8 @@ class Notifier:
         """Decide for all members of these rooms. A large room takes several slices, each of which is kept by itself."""
         await self._flush_positions()
         now_ms = self._now_ms()
+        if not self._is_fit():
+            raise StoreError("this node's clock, or what it has of the cluster's log, is in doubt")
         found: list[NewNotice] = []
         looked: dict[int, int] = {}
         slices: dict[int, int] = {}

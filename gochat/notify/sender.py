@@ -33,6 +33,8 @@ AGAIN_S: Final = 1.0
 NAP_S: Final = 30.0
 #: How often it is looked for more while something is being sent.
 LOOK_S: Final = 1.0
+#: How often a node that is not fit to notify looks whether it is again.
+UNFIT_S: Final = 0.25
 #: Notices that are read in one go, and the time from the beginning of one send to that of the next: each takes 0.4 ms
 #: of the loop's time. Of what is due at once no more is sent than leaves time for everybody's messages: 200 a second at
 #: most, 100,000 in eight minutes.
@@ -54,9 +56,12 @@ class Sender:
         now_ms: Callable[[], int],
         bounds: Bounds,
         results: dict[str, int],
+        is_fit: Callable[[], bool] = lambda: True,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """`shut_out`: whether a user may not sign in any more. In `results` it is counted what comes of tries."""
+        """`shut_out`: whether a user may not sign in any more. In `results` it is counted what comes of tries.
+        `is_fit`: whether this node's clock is right, and it knows what users did on other nodes. While it is not fit,
+        nothing is sent and nothing is decided."""
         self.channel = channel
         self._results = results
         self._notices = notices
@@ -64,6 +69,7 @@ class Sender:
         self._shut_out = shut_out
         self._now_ms = now_ms
         self._bounds = bounds
+        self._is_fit = is_fit
         self._chance = chance
         self._wait_budget = WaitBudget()
         self._under_way: dict[Key, str] = {}
@@ -82,7 +88,10 @@ class Sender:
                     self._wake = trio.Event()
                     try:
                         await self._finish()
-                        if not await self._start(nursery):
+                        now_ms = self._fit_ms()
+                        if now_ms is None:
+                            await trio.sleep(UNFIT_S)
+                        elif not await self._start(nursery, now_ms):
                             await self._nap()
                     except StoreError as error:
                         log.warning("%s: notifications wait: %s", self.channel.name, error)
@@ -110,7 +119,12 @@ class Sender:
         for attempt in attempts:
             del self._under_way[attempt.id, attempt.target]
 
-    async def _start(self, nursery: trio.Nursery) -> bool:
+    def _fit_ms(self) -> int | None:
+        """The time; None while nothing may be decided by it, since this node is not fit."""
+        now_ms = self._now_ms()  # Read first: a clock that is set between the two is found by the question.
+        return now_ms if self._is_fit() else None
+
+    async def _start(self, nursery: trio.Nursery, now_ms: int) -> bool:
         """Begin to send what is due, one after the other. Whether anything was begun; then the time for AT_ONCE of them
         is over, however few there were."""
         free = min(AT_ONCE, TOGETHER - len(self._under_way))
@@ -118,7 +132,7 @@ class Sender:
             return False
         users = Counter(self._under_way.values())
         busy = [user for user, count in users.items() if count >= OF_ONE_USER]
-        found = await self._notices.due(self.channel.name, self._now_ms(), free, busy, self._under_way)
+        found = await self._notices.due(self.channel.name, now_ms, free, busy, self._under_way)
         pauses = AT_ONCE
         for notice in found:
             if users[notice.user] < OF_ONE_USER:
@@ -146,14 +160,20 @@ class Sender:
             attempt = await self._tried(notice)
         except Exception:
             log.exception("%s: a notification crashed", self.channel.name)
-            attempt = self._again(notice, "a fault of the server; it has been logged", 0)
-        self._results[attempt.outcome] = self._results.get(attempt.outcome, 0) + 1
-        self._attempts.append(attempt)
+            attempt = await self._again(notice, "a fault of the server; it has been logged", 0)
+        if attempt is None:
+            del self._under_way[notice.id, notice.target]
+        else:
+            self._results[attempt.outcome] = self._results.get(attempt.outcome, 0) + 1
+            self._attempts.append(attempt)
         self._wake.set()
 
-    async def _tried(self, notice: WaitingNotice) -> Attempt:
-        """Send it, unless that is not to be done now or any more. Decided at the last moment."""
-        now_ms = self._now_ms()
+    async def _tried(self, notice: WaitingNotice) -> Attempt | None:
+        """Send it, unless that is not to be done now or any more. Decided at the last moment. None: nothing is decided,
+        since this node is not fit; the notice is still due."""
+        now_ms = self._fit_ms()
+        if now_ms is None:
+            return None
         notification = None if self._shut_out(notice.user) else self._notification(notice)
         if notification is None or (notice.target and notice.device is None):
             return Attempt(notice.id, notice.channel, notice.target, "cancelled", now_ms)
@@ -161,7 +181,7 @@ class Sender:
         if until is not None:
             return Attempt(notice.id, notice.channel, notice.target, "wait", now_ms, notice.tries, until)
         if notice.target and not self._wait_budget.has(notice.user, trio.current_time()):
-            return self._again(notice, "the user's devices answer too slowly", PAUSE_MS)
+            return await self._again(notice, "the user's devices answer too slowly", PAUSE_MS)
         result = await self._delivered(notice, notification)
         if isinstance(result, Gone) and result.reason:
             log.warning("%s: nothing more is sent there for %s: %s", self.channel.name, notice.user, result.reason)
@@ -174,7 +194,7 @@ class Sender:
                 self._now_ms(),
                 notice.tries + 1,
             )
-        return self._again(notice, result.reason, result.after_ms)
+        return await self._again(notice, result.reason, result.after_ms)
 
     async def _delivered(self, notice: WaitingNotice, notification: Notification) -> Result:
         target: Target = notice.device if notice.target else notice.address
@@ -186,8 +206,15 @@ class Sender:
             self._wait_budget.took(notice.user, now - begun, now)
         return result
 
-    def _again(self, notice: WaitingNotice, reason: str, after_ms: int) -> Attempt:
-        now_ms, tries = self._now_ms(), notice.tries + 1
+    async def _again(self, notice: WaitingNotice, reason: str, after_ms: int) -> Attempt:
+        """Try it again later, or give it up. Decided once this node is fit: by a clock that was set forward, a first
+        failure would be the last."""
+        while True:
+            now_ms = self._fit_ms()
+            if now_ms is not None:
+                break
+            await trio.sleep(UNFIT_S)
+        tries = notice.tries + 1
         next_ms = next_try(notice.made_ts, now_ms, tries, self._chance(), after_ms)
         if next_ms is None:
             log.warning("%s: a notification is given up after 24 hours: %s", self.channel.name, reason)

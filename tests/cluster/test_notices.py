@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,8 @@ import trio
 from trio.testing import MockClock
 
 from gochat import store as stores
+from gochat.actors.live import Live
+from gochat.auth.standing import Standing
 from gochat.cluster import faults
 from gochat.cluster import notices as logged_notices
 from gochat.cluster.lease import Lease
@@ -24,11 +27,15 @@ from gochat.domain.notices import Attempt, Subscribed, Subscription
 from gochat.domain.record import RoomRecord
 from gochat.domain.side_records import AnySideRecord
 from gochat.errors import Full, StoreError
+from gochat.neighbours import Neighbours
+from gochat.notifying import Notifying
 from gochat.ports.journal import Journal, OnRecorded
 from gochat.store import Store
-from tests.cluster.joining import joined_store, journal_of, new_log
+from gochat.wall_clock import wall_ms
+from tests.cluster.joining import joined_store, journal_of, new_log, shared, until
 from tests.contracts.notices import BOUNDS, HOOK, NoticesContract, notice
 from tests.contracts.scribe import Scribe
+from tests.e2e.conftest import make_settings
 from tests.notify.stand_in import MemoryChannel
 from tests.notify.town import TEA, Town
 
@@ -71,14 +78,14 @@ class Nodes:
         self.stores = stores_
         self.journal: Any = TwoJournals(stores_[0].journal, stores_[1].journal)
         self.lookups = stores_[0].lookups
-        self._nursery = nursery
+        self.nursery = nursery
         self._began = trio.current_time()
 
     def notify(self, place: int, *channels: MemoryChannel, kind: type[Town] = Town) -> Town:
         """Have a node notify."""
         logged = LoggedNotices(self.stores[place].notices, self.journal)
         parts: Any = SimpleNamespace(notices=logged, journal=self.journal, lookups=self.lookups)
-        town = kind(parts, self._nursery, channels=list(channels))
+        town = kind(parts, self.nursery, channels=list(channels))
         town.began = self._began
         return town
 
@@ -269,6 +276,36 @@ async def test_a_node_that_reads_a_new_epoch_and_notices_at_once_keeps_them_as_t
         rows = [(await nodes.rows(place))["notice"] for place in (0, 1)]
         assert rows[0] == rows[1]
         assert len({row[-1] for row in rows[0]}) == 2
+
+
+async def test_a_node_whose_clock_leaps_sends_nothing_though_it_has_the_lease(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    channel = MemoryChannel()
+    async with two_of_a_cluster() as (server, nodes):
+        north, south = nodes.stores
+        nodes.journal = south.journal
+        dm = await Scribe.at(nodes, "dm:ann:bob")
+        await dm.said("hi")
+        await until(lambda: journal_of(north).registry.alive)
+        lease = Neighbours(shared(server, "north"), Live(), north, 3, wall_ms).notifier
+        settings = make_settings(tmp_path, notify={"webhook_url": "https://example.org", "webhook_secret": "x" * 32})
+        logged = [LoggedNotices(store.notices, store.journal) for store in nodes.stores]
+        notifying = Notifying(settings, logged[0], north.journal, Live(), Standing(), wall_ms, lease)
+        (sender,) = notifying.senders
+        sender.channel = channel
+        nodes.nursery.start_soon(notifying.run)
+        await until(lambda: lease.is_held)
+        clock = journal_of(north).registry.clock
+        right = clock._now_ms
+        clock._now_ms = lambda: right() + 9 * 3_600_000
+        await logged[1].add([notice("bob", dm.record.room_pk)], {}, HOOK, BOUNDS, wall_ms())
+        sender.wake()
+        await trio.sleep(1)
+        assert lease.is_held and (await logged[0].counts()) == {("webhook", "waiting"): 1}
+        assert channel.tried == 0
+        clock._now_ms = right
+        await until(lambda: channel.received)
 
 
 class Candidate(Town):

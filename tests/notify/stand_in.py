@@ -22,6 +22,8 @@ class MemoryChannel:
         self.at_once = self.most_at_once = 0
         self.slow: set[Target] = set()
         """Targets that never answer."""
+        self.delay_s = 0.0
+        """How long the others take to answer."""
         self._timeout_s = timeout_s
 
     async def send(self, notification: Notification, target: Target) -> Result:
@@ -35,7 +37,7 @@ class MemoryChannel:
 
     async def _sent(self, notification: Notification, target: Target) -> Result:
         what = self.then.popleft() if self.then else ""
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(self.delay_s)
         if what == "silent" or target in self.slow:
             await trio.sleep(self._timeout_s)
             return Retry(f"no answer within {self._timeout_s:g} s")

@@ -35,6 +35,8 @@ class Town:
         routes = [Route(channel.name, channel.name != "push") for channel in self.channels]
         self.rules = NoticeRules(**{"timing": Timing(), "routes": routes, "bounds": BOUNDS} | rules)
         self.began = trio.current_time()
+        self.ahead_ms = 0
+        """How far the clock is ahead of the right time. While it is, this node may not notify, as in a cluster."""
         self.start()
 
     def start(self) -> None:
@@ -47,6 +49,7 @@ class Town:
             now_ms=self.now_ms,
             flush_positions=self.store.journal.flush_positions,
             added=lambda: [sender.wake() for sender in self.senders] and None,
+            is_fit=self.is_fit,
         )
         self.results: dict[str, int] = {}
         self.senders = [
@@ -58,6 +61,7 @@ class Town:
                 now_ms=self.now_ms,
                 bounds=self.rules.bounds,
                 results=self.results,
+                is_fit=self.is_fit,
             )
             for channel in self.channels
         ]
@@ -71,7 +75,10 @@ class Town:
                     nursery.start_soon(sender.run)
 
     def now_ms(self) -> int:
-        return START_MS + round((trio.current_time() - self.began) * 1000)
+        return START_MS + round((trio.current_time() - self.began) * 1000) + self.ahead_ms
+
+    def is_fit(self) -> bool:
+        return not self.ahead_ms
 
     def seen(self, user: str) -> int:
         return self.now_ms() + 1 if user in self.online else self.left.get(user, 0)
