@@ -42,6 +42,9 @@ AT_ONCE, PAUSE_S = 4, 0.005
 
 Key = tuple[str, int]
 
+#: Outcomes that stay true. The others were decided by the time, and by what was known then.
+_FACTS: Final = ("delivered", "gone")
+
 
 class Sender:
     """One for each channel. `run` must be running; `wake` says that there may be something new."""
@@ -103,6 +106,8 @@ class Sender:
                     await self._finish()
                 except StoreError as error:
                     log.warning("%s: results are lost: %s", self.channel.name, error)
+            # Another node may try before this is run again. What was decided here would undo what that one records.
+            self._attempts = [attempt for attempt in self._attempts if attempt.outcome in _FACTS]
             # The rest was cancelled while it was being sent.
             unfinished = {(attempt.id, attempt.target) for attempt in self._attempts}
             self._under_way = {key: user for key, user in self._under_way.items() if key in unfinished}

@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from gochat.domain.notices import QuietHours, QuietSet
+from gochat.errors import StoreError
 from gochat.notify.due import Timing
 from gochat.notify.retry import BASE_MS
 from tests.notify.town import HOUR, START_MS, Build, Town
@@ -105,3 +106,40 @@ async def test_nothing_is_due_by_a_clock_that_leaps(autojump_clock: object, buil
     assert town.told == [] and await town.store.notices.counts() == {}
     await trio.sleep(300)
     assert town.told[0] == ("bob", 1)
+
+
+@pytest.mark.parametrize("outcome", ["delivered", "retry"])
+async def test_of_results_that_can_not_be_recorded_before_the_end_only_facts_are_recorded_later(
+    autojump_clock: object, build: Build, monkeypatch: pytest.MonkeyPatch, outcome: str
+) -> None:
+    """Another node may have tried since: what was decided before would undo what that one has recorded."""
+    town = build(timing=Timing(after_ms=0))
+    (channel,), (sender,) = town.channels, town.senders
+    channel.down = outcome == "retry"
+    notices = type(town.store.notices)
+    finish, recorded = notices.finish, []
+
+    async def fails(*given: Any) -> None:
+        raise StoreError("this node's clock was set forward")
+
+    async def finishes(self: Any, attempts: Any, *rest: Any) -> None:
+        recorded.extend((attempt.outcome, attempt.tries) for attempt in attempts)
+        await finish(self, attempts, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(notices, "finish", fails)
+        await town.said(await town.dm(), "hi")
+        await trio.sleep(2)
+        assert (channel.tried, town.results) == (1, {outcome: 1})
+        town.scope.cancel()
+        await trio.sleep(2)
+    monkeypatch.setattr(notices, "finish", finishes)
+    (entry,) = await town.store.notices.entries(dead=False, limit=10)
+    key = (entry.id, 0)
+    assert (key in sender._under_way) == (outcome == "delivered")
+    channel.down = False
+    await trio.sleep(HOUR)
+    town.nursery.start_soon(sender.run)
+    await trio.sleep(60)
+    assert recorded == [("delivered", 1)]
+    assert town.told == [("bob", 1)]
