@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from typing import Final, NamedTuple
 
+import trio
 from msgspec import structs
 
 from gochat.auth.standing import Standing
@@ -17,7 +18,7 @@ from gochat.auth.tokens import TICKET, Issuer, JwtTokens, own_keys, unverified
 from gochat.config import Settings
 from gochat.domain.side_records import TICKET as PREFIX
 from gochat.domain.side_records import Revoked
-from gochat.errors import AuthError
+from gochat.errors import AuthError, StoreError
 from gochat.ports.journal import Journal
 from gochat.ports.tokens import Identity
 from gochat.wall_clock import wall_ms
@@ -26,6 +27,9 @@ from gochat.wall_clock import wall_ms
 TTL_S: Final = 600
 #: The lifetime of the token that is given for a ticket, unless the ticket says otherwise.
 TOKEN_TTL_S: Final = 43_200
+#: How long a use may take to be recorded, before nobody knows whether it is. Longer than the journal of a cluster takes
+#: to say so itself.
+RECORD_S: Final = 10.0
 MAYBE_USED: Final = "the link may be used up now: open it again, and ask for a new one if it was"
 USED: Final = "the link was used already, or has been withdrawn; ask for a new one"
 
@@ -45,6 +49,8 @@ class Tickets:
         keys = own_keys(settings)
         self._standing = standing
         self._journal = journal
+        self._recording: dict[str, trio.Event] = {}
+        """For each ticket whose use is being recorded, set when that has succeeded or failed."""
         if keys is None:
             self._issuer = self._verifier = None
             return
@@ -53,7 +59,8 @@ class Tickets:
         self._verifier = JwtTokens(rules, keys.source, (TICKET,))
 
     async def redeem(self, ticket: str) -> Granted:
-        """A token for a ticket, which is used up by that.
+        """A token for a ticket, which is used up by that. Of requests for the same ticket at once one is carried out,
+        and the others wait for it; requests for other tickets do not wait.
 
         Raises AuthError for a ticket that is not, or no longer, good; StoreError and Full where its use can't be
         recorded now. With `unknown` it may have been recorded, so that the ticket is used up.
@@ -62,16 +69,17 @@ class Tickets:
             raise AuthError("this node signs no tokens: they come from the service that has the key")
         who = await self._verifier.verify(ticket)
         name = f"{PREFIX}{who.token_id}"
+        while (earlier := self._recording.get(name)) is not None:
+            # Each entry is kept by all nodes for good: the same link, opened many times at once, is to be one.
+            await earlier.wait()
+            who = await self._verifier.verify(ticket)  # It may be too old by now.
         self._check(who)
         if self._standing.is_revoked(name):
             raise AuthError(USED)
         entry = Revoked("jti", name, wall_ms())
-        # Not under `standing.changing`: nothing lifts this entry, and neither other links nor an admin's suspension
-        # need wait while it is on its way.
-        await self._journal.append_side_records([entry])
-        self._standing.apply(entry)
-        # Another request, here or on another node, may have recorded a use meanwhile: of two the first one counts, on
-        # every node.
+        await self._record(entry)
+        # Another use may have been recorded meanwhile: by another node, or by an earlier request whose entry was late.
+        # Of two the first one counts, on every node.
         if not self._standing.is_first(entry):
             raise AuthError(USED)
         # Asked once more, in one step with giving the token: access may have ended while the entry was on its way.
@@ -79,6 +87,23 @@ class Tickets:
         now_s, ttl_s = int(time.time()), _lifetime(ticket)
         token = self._issuer.issue(who.user, now_s=now_s, ttl_s=ttl_s, scopes=who.scopes, name=who.name)
         return Granted(who.user, token, now_s + ttl_s)
+
+    async def _record(self, entry: Revoked) -> None:
+        """Raises StoreError and Full."""
+        recorded = self._recording[entry.value] = trio.Event()
+        try:
+            # An entry that is on its way can't be taken back. So a request that is cancelled waits for it, too: if it
+            # left, the next one would record another.
+            with trio.move_on_after(RECORD_S, shield=True) as waiting:
+                # Not under `standing.changing`: nothing lifts this entry, and neither other links nor an admin's
+                # suspension need wait while it is on its way.
+                await self._journal.append_side_records([entry])
+            if waiting.cancelled_caught:
+                raise StoreError("the use of a ticket was not recorded in time", unknown=True)
+            self._standing.apply(entry)
+        finally:
+            del self._recording[entry.value]
+            recorded.set()
 
     def _check(self, who: Identity) -> None:
         refusal = self._standing.refusal(who)

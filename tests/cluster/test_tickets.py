@@ -34,9 +34,14 @@ class Desk:
     def __init__(self, settings: Settings, store: Store) -> None:
         self.standing = Standing()
         self.journal = store.journal
-        self.journal.enforce(self.standing.apply)
+        self.entries: list[AnyStanding] = []
+        self.journal.enforce(self._enforce)
         self.outcomes: list[str] = []
         self._tickets = Tickets(settings, self.standing, store.journal)
+
+    def _enforce(self, entry: AnyStanding) -> None:
+        self.entries.append(entry)
+        self.standing.apply(entry)
 
     async def redeem(self, ticket: str) -> None:
         try:
@@ -89,6 +94,7 @@ async def test_of_those_who_open_a_link_at_once_one_gets_a_token(
             await desk.journal.barrier()
             await desk.redeem(ticket)
     assert house.outcomes == ["a token"] + [USED] * (len(desks) + 1)
+    assert [len(desk.entries) for desk in house.desks] == [len(set(desks))] * 2, "one of each node that was asked"
 
 
 async def test_links_and_admins_do_not_wait_for_each_other(autojump_clock: MockClock, house: House) -> None:
