@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 import trio
 
 from gochat.cluster.counts import LogCounts
+from gochat.cluster.forks import leading, reason_to_stop
 from gochat.cluster.pending import MOST_RETRY_S, RETRY_S, Pending
 from gochat.cluster.ports import (
     Batch,
@@ -28,7 +29,7 @@ from gochat.cluster.ports import (
     check_batch,
 )
 from gochat.cluster.refusals import Backoff, Refusals
-from gochat.cluster.repair import RENEW_S, Repair, Ring, is_in_order, leading, leave, reason_to_stop
+from gochat.cluster.repair import RENEW_S, Repair, Ring, is_in_order, leave
 from gochat.errors import Full, StoreError
 
 log = logging.getLogger(__name__)

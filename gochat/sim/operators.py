@@ -15,10 +15,10 @@ import trio
 from gochat.cluster import faults
 from gochat.cluster.answers import Forget as ToForget
 from gochat.cluster.answers import Forgotten
+from gochat.cluster.forks import Forked
 from gochat.cluster.memory_server import MemoryServer
 from gochat.cluster.ports import BEAT_LIFE_S, PARTITIONS
 from gochat.cluster.registry import RolledBack
-from gochat.cluster.repair import Forked
 from gochat.cluster.serving import PUT_OUT
 from gochat.errors import GochatError
 from gochat.sim import plan as plans

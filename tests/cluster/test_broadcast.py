@@ -14,11 +14,12 @@ from trio.testing import MockClock
 
 from gochat.cluster import broadcast, faults, repair
 from gochat.cluster.broadcast import Broadcast
+from gochat.cluster.forks import Forked
 from gochat.cluster.link import connector
 from gochat.cluster.memory import MemoryLog
 from gochat.cluster.memory_server import MemoryServer
 from gochat.cluster.ports import MOST_ENTRIES, START, Batch, Element, Log, Position
-from gochat.cluster.repair import Forked, is_in_order
+from gochat.cluster.repair import is_in_order
 from gochat.errors import Full
 from tests.cluster.planting import plant
 from tests.cluster.real import PATIENCE_S, RealServer

@@ -9,12 +9,12 @@ from trio.testing import MockClock
 
 from gochat.cluster import faults
 from gochat.cluster.broadcast import Broadcast
+from gochat.cluster.forks import following
 from gochat.cluster.link import connector
 from gochat.cluster.memory import MemoryLog
 from gochat.cluster.memory_server import MemoryServer
 from gochat.cluster.ports import LEAP, MOST_BYTES, MOST_NUMBER, TERM_STEP, Batch, Element, Position
 from gochat.cluster.redis_log import RedisLog
-from gochat.cluster.repair import following
 from tests.cluster.real import PATIENCE_S, RealServer
 from tests.cluster.three import NODES, PARTITIONS, MemoryRing
 from tests.waiting import until
