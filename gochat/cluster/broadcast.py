@@ -66,7 +66,7 @@ class Broadcast:
         refused: Callable[[bytes, StoreError], None] = lambda data, error: None,
         nap_s: Callable[[], float] = lambda: 0.0,
         counts: LogCounts | None = None,
-        coming: Callable[[int, Sequence[Element]], Collection[str]] = lambda _, __: (),
+        coming: Callable[[int, Sequence[Element]], Collection[str] | None] = lambda _, __: (),
         sealing: Callable[[int, bool], None] = lambda _, __: None,
     ) -> None:
         """`need`: how many nodes must answer before a partition is repaired. `recorded` is told of each partition's

@@ -135,7 +135,11 @@ class ClusterJournal:
             return problem
         if self._nodes.knows_nobody:
             return f"{problem}; {_NEW}"
-        silent = self._registry.silent(self._nodes.awaited)
+        awaited = self._nodes.awaited
+        silent = self._registry.silent(awaited)
+        if not silent and awaited:
+            names = ", ".join(self._registry.called(awaited))
+            return f"{problem}; {names} must answer: where that does not come by itself, see what /readyz says there"
         if not silent:
             return problem
         return (
@@ -445,7 +449,7 @@ class ClusterJournal:
         """Return once the node has caught up and counts."""
         await self.serving.begun.wait()
 
-    def _coming(self, partition: int, elements: Sequence[Element]) -> Collection[str]:
+    def _coming(self, partition: int, elements: Sequence[Element]) -> Collection[str] | None:
         """See Repair."""
         return self._nodes.coming(self._codec, partition, elements)
 

@@ -60,14 +60,17 @@ class Nodes:
         here = self._inbox.partitions[partition].here
         return frozenset(each for each in here if not self._is_disregarded(each, partition)) or None
 
-    def coming(self, codec: EntryCodec, partition: int, elements: Sequence[Element]) -> frozenset[str]:
+    def coming(self, codec: EntryCodec, partition: int, elements: Sequence[Element]) -> frozenset[str] | None:
         """Nodes that count for the partition by these entries, which this node has not recorded. One that counts no
-        more by a later one of them is among them: it is better waited for."""
+        more by a later one of them is among them: it is better waited for. None: a later release wrote one of the
+        entries, and any node may count by it."""
         here: set[str] = set()
         for element in elements:
             try:
                 entry = codec.decode(element.data, partition) if element.data else None
-            except (Forged, TooNew, Unfit):
+            except TooNew:
+                return None
+            except (Forged, Unfit):
                 continue  # Nobody counts by it.
             for each in entry.side_records if entry is not None else ():
                 if isinstance(each, NodeIs) and each.state == "here" and not self._is_out(partition, each.instance):

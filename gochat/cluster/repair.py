@@ -15,6 +15,9 @@ of that ballot or of a later one, however long it takes, and past a restart: whe
 with an earlier term, it ends that term, and all nodes have to answer once more. So nodes never go on at two servers,
 whoever reaches which of them, and whenever an answer arrives. The answer of a node that does not count by its own
 record binds it to nothing: it serves nowhere before one that counts has confirmed it there (membership.py).
+
+A node that met an entry of a later release goes no further, and answers for the end that it has, which stays. It seals
+nothing while the log is longer than that: it can't read who counts.
 """
 
 from __future__ import annotations
@@ -122,14 +125,15 @@ class Repair:
         pause: Callable[[frozenset[int], Mapping[int, Fence]], Awaitable[None]],
         counting: Callable[[int], Collection[str] | None] = lambda _: None,
         counts: LogCounts | None = None,
-        coming: Callable[[int, Sequence[Element]], Collection[str]] = lambda _, __: (),
+        coming: Callable[[int, Sequence[Element]], Collection[str] | None] = lambda _, __: (),
         sealing: Callable[[int, bool], None] = lambda _, __: None,
     ) -> None:
         """`need`: how many nodes must answer for a partition, this one included; 0 where this one may not. `take`:
         records elements that follow the ring's end, and hands them on. `pause`: from when it returns nobody else
         records anything of these partitions, nor appends to them, until it is called with others; the fences are those
         of all, and the others may be appended to. `counting`: the nodes whose answers count for a partition; None:
-        those of all. `coming`: the nodes that count from some of these entries on, which are not recorded here.
+        those of all. `coming`: the nodes that count from some of these entries on, which are not recorded here; None:
+        not all of them can be read.
         `sealing` is told of a partition, with True, right before the server is asked to seal it, and with False once
         the server has said that it did not."""
         self._log = shared
@@ -168,7 +172,8 @@ class Repair:
         )
 
     async def run(self, partitions: Sequence[int]) -> Mapping[int, Fence]:
-        """Return the fences once all of the partitions are in order, and this node is bound in none of them.
+        """Return the fences once all of the partitions are in order, and this node is bound in none of them, but for
+        those that are stopped here.
 
         Each round looks at all of them: nodes that worked at one each, and waited for the others' answers, would wait
         for ever where two have broken. Raises Forked; and ServerAway, when the same is to be asked again: any server
@@ -182,7 +187,7 @@ class Repair:
                 old = [p for p in partitions if is_in_order(fences, p) and fences.by_partition[p].term < recorded[p]]
                 await self._turn_away({partition: fences.servers[partition] for partition in old})
                 bound = self.bound()
-                todo = [p for p in partitions if p in bound or p in old or not is_in_order(fences, p)]
+                todo = [p for p in partitions if p in old or not self._is_done(fences, p, p in bound)]
                 await self._keep_to({partition: fences.servers[partition] for partition in todo})
                 await self._pause(frozenset(todo), fences.by_partition)
                 if not todo:
@@ -202,6 +207,14 @@ class Repair:
                 self._kept_to = {}
                 with trio.CancelScope(shield=True):
                     await self._log.keep_to(None)
+
+    def _is_done(self, fences: Fences, partition: int, is_bound: bool) -> bool:
+        """Whether nothing is left to be done by this node. Of a partition that is stopped here it can't record the term
+        that its answer has led to; it keeps its word by recording nothing."""
+        if not is_in_order(fences, partition):
+            return False
+        may_follow = not is_bound or self._may_follow(fences.by_partition[partition], partition)
+        return may_follow and (not is_bound or self._ring.is_stopped(partition))
 
     async def _turn_away(self, old: dict[int, str]) -> None:
         """Have all connections made anew where servers hold terms that are older than what is recorded here, and others
@@ -284,17 +297,23 @@ class Repair:
                 raise reason or Forked(partition, f"the log has another entry at {there}")
             return await self._put_back(server, partition, there)
         if there.n > own.n:
-            elements = (await self._log.read({partition: own}, MOST_ENTRIES, wait=False)).get(partition, [])
-            news = elements[: leading(own, elements)]
+            is_stopped = self._ring.is_stopped(partition)
+            elements = await self._log.read({partition: own}, 1 if is_stopped else MOST_ENTRIES, wait=False)
+            news = elements.get(partition, [])
+            news = news[: leading(own, news)]
             if not news and (reason := await reason_to_stop(self._log, partition, own)) is not None:
                 raise reason
+            if news and is_stopped:
+                # It goes no further, whoever seals this, and says so: the others need not wait for the next release
+                # to be installed here. It seals nothing itself, for it has not seen who counts.
+                return await self._answer(server, partition, own, own)
             if news and not is_in_order(fences, partition) and (partition in self.bound() or not self._need(partition)):
                 # It may have answered another server, which does not have them; or it does not count, and they may be
                 # nobody's. It reads them once they are sealed.
                 return await self._answer_below(server, partition, own, news, there)
             if news:
                 await self._take(partition, news)
-            return bool(news)
+            return self._ring.end(partition) != own
         if there != own:
             reason = await reason_to_stop(self._log, partition, own)
             raise reason or Forked(partition, f"the log has {there}, and this node {own}")
@@ -363,14 +382,16 @@ class Repair:
     ) -> bool:
         """As `_answer`, where the server goes on to `there` by news that this node must not record before it is
         sealed. All of them are looked at: nodes may count by them."""
-        coming, seen = set(self._coming(partition, news)), news[-1].position
-        while seen < there:
-            found = (await self._log.read({partition: seen}, MOST_ENTRIES, wait=False)).get(partition, [])
-            news = found[: leading(seen, found)]
-            if not news:
-                break
-            coming.update(self._coming(partition, news))
+        coming, seen = set[str](), own
+        while news:
+            by_these = self._coming(partition, news)
+            if by_these is None:
+                return await self._answer(server, partition, own, own)  # A node of the later release may seal.
+            coming.update(by_these)
             seen = news[-1].position
+            found = await self._log.read({partition: seen}, MOST_ENTRIES, wait=False) if seen < there else {}
+            news = found.get(partition, [])
+            news = news[: leading(seen, news)]
         return await self._answer(server, partition, own, seen, coming)
 
     async def _give(self, partition: int, answer: Answer) -> bool:
