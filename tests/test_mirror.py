@@ -40,6 +40,7 @@ COVERS: dict[str, tuple[str, ...]] = {
     "tests/cluster/test_answers.py": ("cluster/counts",),
     "tests/cluster/test_clustering.py": ("cluster/secret",),
     "tests/cluster/test_strange_entries.py": ("cluster/forks",),
+    "tests/cluster/test_far_behind.py": ("cluster/obstacles",),
     "tests/cluster/test_halting.py": ("cluster/cut_off", "cluster/teller"),
     "tests/cluster/test_up.py": ("cluster/shared",),
     "tests/cluster/test_journal.py": (

@@ -68,11 +68,12 @@ class Broadcast:
         counts: LogCounts | None = None,
         coming: Callable[[int, Sequence[Element]], Collection[str] | None] = lambda _, __: (),
         sealing: Callable[[int, bool], None] = lambda _, __: None,
+        others_live: Callable[[], bool] = lambda: True,
     ) -> None:
         """`need`: how many nodes must answer before a partition is repaired. `recorded` is told of each partition's
         elements, in order, once they are recorded; `refused` of each entry that was sent and that the log does not
         take. `nap_s` is asked after each reading for how long the next one may be put off; `hurry` cuts that short.
-        None of them waits or raises. `counting`, `coming`, `sealing`: see Repair."""
+        None of them waits or raises. `counting`, `coming`, `sealing`, `others_live`: see Repair."""
         self._log = shared
         self._ring = ring
         self._partitions = tuple(partitions)
@@ -81,7 +82,7 @@ class Broadcast:
         self._nap_s = nap_s
         self._counts = counts or LogCounts()
         self._repair = Repair(
-            shared, ring, instance, need, self._take, self._pause, counting, self._counts, coming, sealing
+            shared, ring, instance, need, self._take, self._pause, counting, self._counts, coming, sealing, others_live
         )
         self._terms: dict[int, int] = {}
         """The terms of the partitions that are in order, as far as this node knows."""

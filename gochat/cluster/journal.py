@@ -90,6 +90,7 @@ class ClusterJournal:
             self.counts,
             self._coming,
             self._nodes.sealing,
+            self._others_live,
         )
         self._inbox.hurry = self._broadcast.hurry
         self._barriers = Barriers(shared.log, self._inbox, self.counts)
@@ -452,6 +453,11 @@ class ClusterJournal:
     def _coming(self, partition: int, elements: Sequence[Element]) -> Collection[str] | None:
         """See Repair."""
         return self._nodes.coming(self._codec, partition, elements)
+
+    def _others_live(self) -> bool:
+        """See Repair."""
+        awaited = self._nodes.awaited
+        return len(self._registry.silent(awaited)) < len(awaited)
 
     async def forget(self, instance: str, *, lacking: bool = False) -> bool:
         """Put a node out of the cluster for good: partitions are repaired without its answer from then on. With

@@ -30,7 +30,9 @@ import trio
 
 from gochat.cluster.counts import LogCounts
 from gochat.cluster.forks import Forked, following, leading, reason_to_stop
+from gochat.cluster.obstacles import Obstacles
 from gochat.cluster.ports import (
+    BEAT_LIFE_S,
     LEAP,
     MOST_BYTES,
     MOST_ENTRIES,
@@ -50,14 +52,15 @@ log = logging.getLogger(__name__)
 
 #: How often a node that waits for others looks again.
 LOOK_S: Final = 0.02
-#: How long the server's end stays where this node can't go on from it until that is told: another node may keep more.
-GAP_S: Final = 2.0
 #: After so long in which nothing moved a node makes its connections anew: the others may be at another server by now,
 #: and one that lives on tells nobody that it is no longer named. Longer than a Sentinel takes to have an old primary
 #: follow the new one, which breaks the connections anyway.
 RENEW_S: Final = 3.0
 #: The pause doubles up to so long: where a name leads now to one server and now to another, each change costs a ballot.
 MOST_RENEW_S: Final = 15.0
+#: How long a node that does not count leaves an empty server to those that count and live: longer than one that has
+#: died may pass for living.
+EMPTY_S: Final = 2 * BEAT_LIFE_S + 1.0
 #: No server's id.
 NOBODY: Final = "nobody"
 _OLD: Final = "the server was a primary before another took its place: its partitions {} are old"
@@ -103,15 +106,6 @@ class _Ready(NamedTuple):
     counting: Collection[str] | None
 
 
-class _Gap(NamedTuple):
-    """The server has too little for this node to go on from."""
-
-    there: Position
-    kept_from: Position
-    since: float
-    """The loop's time."""
-
-
 class Repair:
     """Brings partitions in order, those that are not, on the servers that answer for them."""
 
@@ -127,6 +121,7 @@ class Repair:
         counts: LogCounts | None = None,
         coming: Callable[[int, Sequence[Element]], Collection[str] | None] = lambda _, __: (),
         sealing: Callable[[int, bool], None] = lambda _, __: None,
+        others_live: Callable[[], bool] = lambda: True,
     ) -> None:
         """`need`: how many nodes must answer for a partition, this one included; 0 where this one may not. `take`:
         records elements that follow the ring's end, and hands them on. `pause`: from when it returns nobody else
@@ -135,7 +130,8 @@ class Repair:
         those of all. `coming`: the nodes that count from some of these entries on, which are not recorded here; None:
         not all of them can be read.
         `sealing` is told of a partition, with True, right before the server is asked to seal it, and with False once
-        the server has said that it did not."""
+        the server has said that it did not. `others_live`: whether another node that a repair waits for gives signs
+        of life."""
         self._log = shared
         self._ring = ring
         self._instance = instance
@@ -146,10 +142,7 @@ class Repair:
         self._counts = counts or LogCounts()
         self._coming = coming
         self._sealing = sealing
-        self._gaps: dict[int, _Gap] = {}
-        """By partition, where this node can't put back because it keeps too little."""
-        self._unreadable: dict[int, str] = {}
-        """By partition, where this node's own entries could not be read in the last round, and why."""
+        self._others_live = others_live
         self._kept_to: dict[int, str] = {}
         """The server that the node keeps to, by partition that is being repaired."""
         self._left: dict[int, str] = {}
@@ -158,9 +151,16 @@ class Repair:
         """By partition the highest ballot that a node was seen to have answered in."""
         self._ready: dict[int, _Ready] = {}
         """By partition, in the present round."""
+        self._empty_since: dict[int, float] = {}
+        """By partition, since when the server has had nothing while a node that counts lives; as this one, which does
+        not count, has seen. Times of the loop."""
+        self._obstacles = Obstacles()
         self.is_running = False
-        self.problem: str | None = None
+
+    @property
+    def problem(self) -> str | None:
         """Why this node can't do its part, and the way out."""
+        return self._obstacles.problem
 
     def bound(self) -> frozenset[int]:
         """The partitions in which this node has answered, and has recorded no term of that ballot or of a later one.
@@ -201,8 +201,10 @@ class Repair:
                     renew_s = min(2 * renew_s, MOST_RENEW_S)
                     await leave(self._log, todo)
         finally:
-            self._gaps, self.problem, self.is_running = {}, None, False
+            self.is_running = False
+            self._obstacles.clear()
             self._highest.clear()
+            self._empty_since.clear()
             if self._kept_to:
                 self._kept_to = {}
                 with trio.CancelScope(shield=True):
@@ -250,10 +252,11 @@ class Repair:
     async def _step_all(self, fences: Fences, todo: Sequence[int]) -> bool:
         """One step in each partition. Whether anything moved."""
         ends = await self._log.ends(todo)
-        self._unreadable.clear()
+        self._obstacles.begin_round()
+        self._empty_since = {p: since for p, since in self._empty_since.items() if p not in ends}
         self._ready.clear()
         moved = [await self._step_or_wait(partition, ends.get(partition), fences) for partition in todo]
-        self._tell_problem(ends)
+        self._obstacles.end_round(ends)
         # All at once: it costs the database one transaction.
         answers = {p: self._next_answer(p, ready, ends.get(p, START)) for p, ready in self._ready.items()}
         answers = {p: answer for p, answer in answers.items() if answer.ballot <= self._latest(p)}
@@ -279,7 +282,7 @@ class Repair:
         try:
             return await self._step(partition, there, fences)
         except StoreError as error:
-            self._unreadable[partition] = str(error)
+            self._obstacles.add_unreadable(partition, str(error))
             return False
 
     async def _step(self, partition: int, there: Position | None, fences: Fences) -> bool:
@@ -319,14 +322,25 @@ class Repair:
             raise reason or Forked(partition, f"the log has {there}, and this node {own}")
         return await self._answer(server, partition, own, own)
 
+    def _may_begin(self, partition: int) -> bool:
+        """Whether this node may put back the beginning of what an empty server has. The others have to go on from that,
+        and one that does not count may end before anything that they keep: it leaves that to those that count, unless
+        one of them lives and still does nothing. Where none lives nothing is lost by waiting: the repair needs them."""
+        if self._need(partition):
+            return True
+        now = trio.current_time()
+        if not self._others_live():
+            self._empty_since[partition] = now
+        return now - self._empty_since.setdefault(partition, now) >= EMPTY_S
+
     async def _put_back(self, server: str, partition: int, there: Position | None) -> bool:
+        if there is None and not self._may_begin(partition):
+            return False
         history = await self._ring.after(partition, there, MOST_ENTRIES)
         if not history:
             return False
         if there is not None and not following(there, history):
-            known = self._gaps.get(partition)
-            if known is None or known.there != there:
-                self._gaps[partition] = _Gap(there, history[0].position, trio.current_time())
+            self._obstacles.add_gap(partition, there, history[0].position)
             return False  # This node does not keep it any more; another may.
         size, fit = 0, 0
         for element in history:
@@ -339,31 +353,6 @@ class Repair:
             self._counts.put_back += fit
             log.info("partition %d: %d entries after %s were put back", partition, fit, there)
         return outcome == "done"
-
-    def _tell_problem(self, ends: Mapping[int, Position]) -> None:
-        """Say, once, where this node's own entries can't be read, or the server has older data than this node can go on
-        from. Its entries are not dropped for that: no node knows whether another one keeps what comes between."""
-        self._gaps = {p: gap for p, gap in self._gaps.items() if ends.get(p) == gap.there}
-        lasting = [p for p, gap in sorted(self._gaps.items()) if trio.current_time() - gap.since >= GAP_S]
-        if self._unreadable:
-            partition, error = next(iter(self._unreadable.items()))
-            self._tell(f"this node can't read its own entries of partition {partition}: {error}", [*self._unreadable])
-            return
-        if not lasting:
-            self.problem = None
-            return
-        gap = self._gaps[lasting[0]]
-        problem = (
-            f"the server has older data than this node can go on from: partition {lasting[0]} ends there at "
-            f"{gap.there.n}, and this node keeps its entries from {gap.kept_from.n} on. Unless another node that keeps "
-            "more is started, empty the server (FLUSHDB of this database): the nodes put back what they have"
-        )
-        self._tell(problem, lasting)
-
-    def _tell(self, problem: str, partitions: Sequence[int]) -> None:
-        if self.problem != problem:
-            log.error("%s", problem, extra={"partitions": partitions})
-        self.problem = problem
 
     async def _answer(
         self, server: str, partition: int, end: Position, seen: Position, coming: Collection[str] = ()
