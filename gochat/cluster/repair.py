@@ -31,6 +31,7 @@ import trio
 from gochat.cluster.counts import LogCounts
 from gochat.cluster.forks import Forked, following, leading, reason_to_stop
 from gochat.cluster.obstacles import Obstacles
+from gochat.cluster.pace import SLOW_LOOK_S, Pace
 from gochat.cluster.ports import (
     BEAT_LIFE_S,
     LEAP,
@@ -50,7 +51,7 @@ from gochat.replication import Answer
 
 log = logging.getLogger(__name__)
 
-#: How often a node that waits for others looks again.
+#: How often a node that waits for others looks again, before it goes slowly (pace.py).
 LOOK_S: Final = 0.02
 #: After so long in which nothing moved a node makes its connections anew: the others may be at another server by now,
 #: and one that lives on tells nobody that it is no longer named. Longer than a Sentinel takes to have an old primary
@@ -155,6 +156,7 @@ class Repair:
         """By partition, since when the server has had nothing while a node that counts lives; as this one, which does
         not count, has seen. Times of the loop."""
         self._obstacles = Obstacles()
+        self._pace = Pace()
         self.is_running = False
 
     @property
@@ -179,6 +181,7 @@ class Repair:
         for ever where two have broken. Raises Forked; and ServerAway, when the same is to be asked again: any server
         may answer then."""
         self.is_running, moved_at, renew_s = True, trio.current_time(), RENEW_S
+        self._pace = Pace()
         try:
             while True:
                 # Before the server is asked: meanwhile another node may seal a partition, and this one read it.
@@ -194,8 +197,9 @@ class Repair:
                     return fences.by_partition
                 if await self._end_old_terms(fences, todo, old) or await self._step_all(fences, todo):
                     moved_at = trio.current_time()
+                    self._pace.hurry()
                     continue
-                await trio.sleep(LOOK_S)
+                await trio.sleep(SLOW_LOOK_S if self._pace.is_slow else LOOK_S)
                 if trio.current_time() - moved_at > renew_s:
                     moved_at, self._kept_to = trio.current_time(), {}
                     renew_s = min(2 * renew_s, MOST_RENEW_S)
@@ -257,6 +261,7 @@ class Repair:
         self._ready.clear()
         moved = [await self._step_or_wait(partition, ends.get(partition), fences) for partition in todo]
         self._obstacles.end_round(ends)
+        self._pace.note((fences, ends, dict(self._ready), dict(self._highest)))
         # All at once: it costs the database one transaction.
         answers = {p: self._next_answer(p, ready, ends.get(p, START)) for p, ready in self._ready.items()}
         answers = {p: answer for p, answer in answers.items() if answer.ballot <= self._latest(p)}
@@ -386,7 +391,10 @@ class Repair:
     async def _give(self, partition: int, answer: Answer) -> bool:
         """Give an answer that is kept. Whether anything moved."""
         server, end, seen, need, counting = self._ready[partition]
-        highest = await self._log.offer(partition, server, self._instance, end, answer.ballot)
+        highest = self._pace.highest(partition)
+        if highest is None:
+            highest = await self._log.offer(partition, server, self._instance, end, answer.ballot)
+            self._pace.offered(partition, highest)
         if highest != answer.ballot:
             self._highest[partition] = highest
             return answer.ballot < highest <= self._latest(partition) - LEAP // 2
