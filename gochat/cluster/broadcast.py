@@ -84,6 +84,8 @@ class Broadcast:
         self._repair = Repair(
             shared, ring, instance, need, self._take, self._pause, counting, self._counts, coming, sealing, others_live
         )
+        self._known: Mapping[int, Fence] = {}
+        """The fences, as of the last look at which all partitions were in order."""
         self._terms: dict[int, int] = {}
         """The terms of the partitions that are in order, as far as this node knows."""
         self._repairing: frozenset[int] = frozenset()
@@ -120,6 +122,11 @@ class Broadcast:
         if self._repairing and self._repair.problem:
             return f"{self._problem}: {self._repair.problem}"
         return self._problem or self._unreadable or self.refusals.problem
+
+    @property
+    def servers(self) -> frozenset[str]:
+        """The servers at which the partitions are in order, as of the last look; none where one of them is not."""
+        return frozenset() if self._problem else frozenset(fence.server for fence in self._known.values())
 
     @property
     def is_repairing(self) -> bool:
@@ -335,7 +342,7 @@ class Broadcast:
         """Look at the fences, and repair what is not in order."""
         self._counts.looks += 1
         try:
-            known = await self._repair.run(self._partitions)
+            self._known = known = await self._repair.run(self._partitions)
         finally:
             self._repairing = self._repair.bound()
         for partition in list(self._suspects):

@@ -12,6 +12,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from math import inf
 from typing import Final
 
 import msgspec
@@ -96,7 +97,15 @@ class ClusterJournal:
         self._barriers = Barriers(shared.log, self._inbox, self.counts)
         self._noting = Noting(self._send_notes)
         self._own = OwnEntries(self._broadcast)
-        self._registry = NodeRegistry(shared, self._inbox, store, VERSION, self._broadcast.refusals)
+        self._registry = NodeRegistry(
+            shared,
+            self._inbox,
+            store,
+            VERSION,
+            self._broadcast.refusals,
+            lambda: self._broadcast.servers,
+            lambda instance: -inf if self._broadcast.is_repairing else self._nodes.heard(instance),
+        )
         self.serving = Serving(self._barriers)
         """Whether the node may serve."""
         self._membership = Membership(
@@ -425,6 +434,7 @@ class ClusterJournal:
         while True:
             try:
                 await self.barrier()
+                self._nodes.begin_to_hear()
                 break
             except StoreError:
                 await trio.sleep(WAIT_S / 10)

@@ -68,6 +68,10 @@ class LinkThread:
         """By time.monotonic."""
         self._running: _Job | None = None
         self._closing = False
+        self._generation = 0
+        """Counts the calls of `renew`."""
+        self._made_in = 0
+        """The generation of the link."""
         self._only: Mapping[int, str] | None = None
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._token = trio.lowlevel.current_trio_token()
@@ -117,6 +121,12 @@ class LinkThread:
         except ServerAway:
             pass  # That call was broken off, or the other server refused: nothing is under way there any more.
 
+    def renew(self) -> None:
+        """Have later calls made by a link that is opened after this. A call that is under way is broken off."""
+        self._generation += 1  # Before the link is looked at: one that is made meanwhile is of the older generation.
+        if self._link is not None:
+            self._link.interrupt()
+
     def close(self) -> None:
         """Do nothing more. A call that is under way ends with ServerAway; so do those that wait, and later ones."""
         self._closing = True
@@ -149,9 +159,12 @@ class LinkThread:
         if self._closing:
             raise ServerAway(_CLOSED)
         try:
+            if self._made_in != self._generation:
+                self._drop()
             if self._link is not None and self._link.only is not self._only and not self._link.keep_to(self._only):
                 self._drop()
             if self._link is None:
+                self._made_in = self._generation
                 self._link = self._connect()
                 self._link.open()
                 self._opened, self._opened_at = self._link, time.monotonic()

@@ -155,6 +155,18 @@ class MemoryBulletin(_Client):
     def __init__(self, server: MemoryServer, node: str, *, beat_life_s: float = BEAT_LIFE_S) -> None:
         super().__init__(server, node)
         self._beat_life_ms = int(beat_life_s * 1000)
+        self._subscriptions: dict[Inbox, Primary] = {}
+        self.server: str | None = None
+        """See `ports.Bulletin`."""
+
+    def renew(self) -> None:
+        self._connected = None
+        self._break_subscriptions()
+
+    def _break_subscriptions(self) -> None:
+        for inbox, primary in self._subscriptions.items():
+            primary.inboxes.discard(inbox)
+            inbox.end()
 
     async def beat(self, instance: str, boot: str, info: bytes, *, take: bool = False) -> bool:
         return await self._call(
@@ -162,7 +174,11 @@ class MemoryBulletin(_Client):
         )
 
     async def members(self) -> list[Member]:
-        return await self._call(Primary.members)
+        server, found = await self._call(lambda primary: (primary.server, primary.members()))
+        if self.server not in (None, server):
+            self._break_subscriptions()
+        self.server = server
+        return found
 
     async def leave(self, instance: str, boot: str) -> None:
         await self._call(lambda primary: primary.leave(instance, boot))
@@ -183,10 +199,16 @@ class MemoryBulletin(_Client):
     @asynccontextmanager
     async def subscribe(self, channels: Sequence[str]) -> AsyncIterator[Subscription]:
         inbox = Inbox(channels)
-        await self._call(lambda primary: primary.inboxes.add(inbox))
+
+        def begin(primary: Primary) -> None:
+            primary.inboxes.add(inbox)
+            self._subscriptions[inbox] = primary
+
+        await self._call(begin)
         try:
             yield inbox
         finally:
             inbox.end()
-            if self._connected is not None:
-                self._connected.inboxes.discard(inbox)
+            primary = self._subscriptions.pop(inbox, None)  # A call that comes late has not subscribed yet.
+            if primary is not None:
+                primary.inboxes.discard(inbox)

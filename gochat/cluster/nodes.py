@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from math import inf
+
+import trio
 
 from gochat.cluster.entry import Entry, EntryCodec, Forged, TooNew, Unfit
 from gochat.cluster.inbox import Inbox
@@ -31,6 +34,11 @@ class Nodes:
         self._differing: set[str] = set()
         self._agreeing: set[str] = set()
         """Nodes whose history was this one's where they were last compared; they may differ in another partition."""
+        self._writers: set[str] = set()
+        """Other nodes that have decided entries of the reading that is being told."""
+        self._heard: dict[str, float] = {}
+        """When an entry of each of them was last read; on trio's clock."""
+        self._hears = False
         self._latest: dict[str, tuple[int, bytes]] = {}
         """By node, the latest place and hash that it told, in the partition that is being told."""
 
@@ -131,6 +139,7 @@ class Nodes:
         """The node that decided the entry says in it which history it had, up to which place. Of a reading the highest
         place is compared: a hash is one of all that came before it, so that those of lower places would tell no
         more."""
+        self._writers.add(entry.instance)
         latest = self._latest.get(entry.instance)
         if latest is None or entry.check[0] > latest[0]:
             self._latest[entry.instance] = entry.check
@@ -148,6 +157,22 @@ class Nodes:
                 self._differing.add(instance)
                 log.error("node %s has another history of partition %d than this node", instance, partition)
         self._latest.clear()
+        self._heard.update(dict.fromkeys(self._writers, trio.current_time()))
+        self._writers.clear()
+
+    def begin_to_hear(self) -> None:
+        """This node has caught up with the log. Whatever it has read until now may be old."""
+        self._hears = True
+        self.hear_anew()
+
+    def hear_anew(self) -> None:
+        """A term begins: what was read until now may have been put back, and is no sign of life."""
+        self._writers.clear()
+        self._heard.clear()
+
+    def heard(self, instance: str) -> float:
+        """When an entry that another node has decided was last read as it came, on trio's clock."""
+        return self._heard.get(instance, -inf) if self._hears else -inf
 
     @property
     def differing(self) -> int:

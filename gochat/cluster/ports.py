@@ -227,6 +227,15 @@ class Subscription(Protocol):
 class Bulletin(Protocol):
     """News of the cluster that need no order and may be lost. Calls raise ServerAway."""
 
+    @property
+    def server(self) -> str | None:
+        """The server that answered `members` last, by the id that fences name; None before. Where another one answers
+        than the last time, subscriptions break: they may be at the other server still."""
+
+    def renew(self) -> None:
+        """Have all connections made anew, to the server that is named now. Calls that are under way may raise
+        ServerAway, and subscriptions break."""
+
     async def beat(self, instance: str, boot: str, info: bytes, *, take: bool = False) -> bool:
         """Tell that the node lives. False: the place is another boot's, which this one must not disturb. With `take` a
         boot that has not beaten for BEAT_LIFE_S is replaced. The other boot may be an earlier one of this very node:

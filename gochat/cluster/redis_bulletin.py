@@ -33,9 +33,20 @@ class RedisBulletin:
         """A key that nobody sets."""
         self._channel = f"gc:{cluster}:"
         self._thread = LinkThread("bulletin", connect)
+        self._subscriptions: set[LinkThread] = set()
+        self.server: str | None = None
+        """See `ports.Bulletin`."""
 
     def close(self) -> None:
         self._thread.close()
+
+    def renew(self) -> None:
+        self._thread.renew()
+        self._break_subscriptions()
+
+    def _break_subscriptions(self) -> None:
+        for thread in self._subscriptions:
+            thread.renew()
 
     async def beat(self, instance: str, boot: str, info: bytes, *, take: bool = False) -> bool:
         command = run(scripts.BEAT, [self._nodes], instance, boot, int(take), self._beat_life_ms, info)
@@ -43,13 +54,17 @@ class RedisBulletin:
 
     async def members(self) -> list[Member]:
 
-        def members(link: Link) -> list[Member]:
-            replies = link.call_all([("TIME",), ("HGETALL", self._nodes)])
+        def members(link: Link) -> tuple[str, list[Member]]:
+            servers, replies = link.call_primary([("TIME",), ("HGETALL", self._nodes)])
             now_ms, flat = _milliseconds(replies[0]), replies[1]
             told = (_member(name, value, now_ms) for name, value in zip(flat[::2], flat[1::2], strict=True))
-            return sorted(member for member in told if member is not None)
+            return servers[1], sorted(member for member in told if member is not None)
 
-        return await self._thread.call(members)
+        server, found = await self._thread.call(members)
+        if self.server not in (None, server):
+            self._break_subscriptions()
+        self.server = server
+        return found
 
     async def refusal(self) -> str | None:
         """Why the server takes no beats, nor anything else that is written, now; None where it does."""
@@ -82,11 +97,14 @@ class RedisBulletin:
     @asynccontextmanager
     async def subscribe(self, channels: Sequence[str]) -> AsyncIterator[Subscription]:
         """A subscription has a thread and a connection of its own."""
-        subscription = _Subscription(self._channel, LinkThread("subscription", self._connect))
+        thread = LinkThread("subscription", self._connect)
+        subscription = _Subscription(self._channel, thread)
+        self._subscriptions.add(thread)
         try:
             await subscription.begin(channels)
             yield subscription
         finally:
+            self._subscriptions.discard(thread)
             subscription.close()
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
 import trio
 
+from gochat.cluster.alignment import Alignment
 from gochat.cluster.beat import BeatCodec, Info
 from gochat.cluster.clock import PATIENCE_S, Clock
 from gochat.cluster.entry import SITE
@@ -42,6 +43,8 @@ KEEP: Final = 2_000
 CAP: Final = 200_000
 #: Entries of this age are kept, up to CAP, for nodes that are restarted, or join from a backup, and do not count then.
 KEEP_S: Final = 15 * 60.0
+#: For how long an entry that a node has decided is a sign of life. Nodes that nobody uses decide few.
+HEARD_S: Final = 5.0
 _ANOTHER: Final = (
     "another process runs as this node: its folder must have been copied; end one of the two, and make the copy a node "
     "of its own by `gochat cluster join --from BACKUP` into an empty folder"
@@ -61,15 +64,25 @@ class NodeRegistry:
     """`run` must be running."""
 
     def __init__(
-        self, shared: Shared, inbox: Inbox, store: ReplicaStore, version: int, refusals: Refusals | None = None
+        self,
+        shared: Shared,
+        inbox: Inbox,
+        store: ReplicaStore,
+        version: int,
+        refusals: Refusals | None = None,
+        servers: Callable[[], Collection[str]] = tuple,
+        heard: Callable[[str], float] = lambda _: -math.inf,
     ) -> None:
-        """`refusals`: those of the node, which learn of its beats too."""
+        """`refusals`: those of the node, which learn of its beats too. `servers`: see Alignment. `heard`: when an entry
+        that a node has decided was last read as it came."""
         self._shared = shared
         self._inbox = inbox
         self._store = store
         self._version = version
         self._refusals = refusals or Refusals()
         self._codec = BeatCodec(shared.identity.cluster, shared.identity.secret)
+        self._alignment = Alignment(shared.bulletin, servers)
+        self._heard = heard
         self.clock = Clock(shared.bulletin, wall_ms)
         self._others_rules: frozenset[str] = frozenset()
         """The nodes that were warned of."""
@@ -152,6 +165,7 @@ class NodeRegistry:
                 elif trio.current_time() - refused_since > TAKE_S:
                     raise SecondBoot(_ANOTHER)
                 self.members = await self._shared.bulletin.members()
+                self._alignment.look()
                 self._sight()
                 self._warn()
                 if self._compare_clocks():
@@ -310,7 +324,10 @@ class NodeRegistry:
         return self._sighted.get(instance, -math.inf)
 
     async def lives(self, instance: str) -> bool:
-        """Whether the server knows of a fresh sign of life of this node. Raises ServerAway."""
+        """Whether the server knows of a fresh sign of life of this node, or the log has of late: its beats may go to
+        another server. Raises ServerAway."""
+        if trio.current_time() - self._heard(instance) < HEARD_S:
+            return True
         members = await self._shared.bulletin.members()
         return any(
             each.instance == instance and each.age_ms <= BEAT_LIFE_S * 1000 and self._is_of_a_node(each)

@@ -72,6 +72,7 @@ class Teller:
         ruling = applied.ruling
         entry, verdict = ruling.entry, ruling.verdict
         if entry is None and isinstance(verdict, Repeat):
+            self._nodes.hear_anew()
             self.repairs += applied.place[1] > 1  # The first marker of a partition is that of its beginning.
             return
         if entry is None and verdict == FORGED:

@@ -108,6 +108,13 @@ class Lossy:
         self._random = random
         self.share = share
 
+    @property
+    def server(self) -> str | None:
+        return self._inner.server
+
+    def renew(self) -> None:
+        self._inner.renew()
+
     async def beat(self, instance: str, boot: str, info: bytes, *, take: bool = False) -> bool:
         return await self._inner.beat(instance, boot, info, take=take)
 

@@ -24,6 +24,9 @@ class BulletinServer(Protocol):
     async def break_subscriptions(self) -> None:
         """Whoever has subscribed is cut off."""
 
+    async def promote(self) -> None:
+        """The server is another one, and no connection notices."""
+
 
 async def received(subscription: Subscription, count: int) -> list[tuple[str, bytes]]:
     messages: list[tuple[str, bytes]] = []
@@ -179,3 +182,43 @@ class BulletinContract:
                 with trio.move_on_after(0.01) as scope:
                     await subscription.receive()
                 assert scope.cancelled_caught
+
+    # ------------------------------------------------------------------------------------------ servers
+
+    async def test_it_says_which_server_told_the_members(self, server: BulletinServer) -> None:
+        north, south = server.bulletin("north"), server.bulletin("south")
+        assert north.server is None
+        await north.members()
+        await south.members()
+        before = north.server
+        assert before is not None and south.server == before
+        await server.promote()
+        await north.members()
+        assert north.server not in (None, before)
+
+    async def test_subscriptions_break_where_another_server_answers(self, server: BulletinServer) -> None:
+        north = server.bulletin("north")
+        async with north.subscribe(["soft"]) as subscription:
+            for _ in range(2):
+                await north.members()
+            await north.publish("soft", b"heard")
+            assert await received(subscription, 1) == [("soft", b"heard")]
+            await server.promote()
+            await north.members()
+            with trio.fail_after(PATIENCE_S), pytest.raises(ServerAway):
+                await subscription.receive()
+
+    async def test_all_goes_on_by_connections_that_are_made_anew(self, server: BulletinServer) -> None:
+        north, south = server.bulletin("north"), server.bulletin("south")
+        north.renew()
+        assert await north.beat("n", "boot1", b"one")
+        async with north.subscribe(["soft"]) as subscription:
+            for _ in range(2):
+                north.renew()
+                assert await north.beat("n", "boot1", b"two")
+            with trio.fail_after(PATIENCE_S), pytest.raises(ServerAway):
+                await subscription.receive()
+        async with north.subscribe(["soft"]) as subscription:
+            await south.publish("soft", b"heard")
+            assert await received(subscription, 1) == [("soft", b"heard")]
+        assert [member.info for member in await south.members()] == [b"two"]
