@@ -30,6 +30,7 @@ from gochat.cluster.ports import (
 )
 from gochat.cluster.refusals import Backoff, Refusals
 from gochat.cluster.repair import RENEW_S, Repair, Ring, is_in_order, leave
+from gochat.cluster.stray import StrayReadings
 from gochat.errors import Full, StoreError
 
 log = logging.getLogger(__name__)
@@ -92,6 +93,7 @@ class Broadcast:
         """Partitions that nobody but a repair may read, be it that the next one is still to begin."""
         self._suspects: set[int] = set()
         """Partitions that were read and did not go on where this node's record ends."""
+        self._strays = StrayReadings(shared, ring)
         self._recording = trio.Lock()
         self._pending = {partition: Pending() for partition in self._partitions}
         self._waiting = 0
@@ -168,6 +170,7 @@ class Broadcast:
 
     async def _read(self) -> None:
         while True:
+            began = trio.current_time()
             after = {
                 p: self._ring.end(p)
                 for p in self._partitions
@@ -188,6 +191,9 @@ class Broadcast:
                     await self._take_all(found)
                 finally:
                     self._recording.release()
+            if self._strays.end_reading(began, after, is_empty=not found):
+                self._look.set()
+            if found:
                 nap_s = self._nap_s()
                 if nap_s and not self._waiting:
                     self._hurried = trio.Event()
@@ -230,6 +236,7 @@ class Broadcast:
         self._tell(partition, elements)
 
     def _tell(self, partition: int, elements: Sequence[Element]) -> None:
+        self._strays.read(partition, elements[-1].position)
         pending = self._pending[partition]
         if pending.entries:
             self._waiting -= pending.read_back(elements)
@@ -273,6 +280,7 @@ class Broadcast:
                 else:
                     counts.appends["done"] += 1
                     self._fenced.pop(batch.partition, None)
+                    self._strays.stands(batch.partition, result)
                     if batch.partition in self._put_off:
                         self._try_at_once(batch.partition)
             if any(pending.has_unsent for pending in self._pending.values()):
@@ -349,11 +357,12 @@ class Broadcast:
             await self._check_for_a_fork(partition)
             self._suspects.discard(partition)
         self._begin_terms(known, self._partitions)
+        astray = await self._strays.look(self._partitions)
         lasting = [p for p, fenced in self._fenced.items() if trio.current_time() - fenced.since > RENEW_S]
-        if lasting:
-            for partition in lasting:
-                del self._fenced[partition]
-            await leave(self._log, lasting)
+        for partition in lasting:
+            del self._fenced[partition]
+        if lasting or astray:
+            await leave(self._log, [*lasting, *astray])
 
     def _begin_terms(self, known: Mapping[int, Fence], partitions: Iterable[int]) -> None:
         """These partitions are in order, and this node may append to them."""
@@ -383,6 +392,7 @@ class Broadcast:
         if broken == self._repairing:
             return
         self._repairing = broken
+        self._strays.drop(broken)
         for partition in broken:
             self._terms.pop(partition, None)
         async with self._recording:
