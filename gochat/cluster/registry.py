@@ -43,8 +43,9 @@ KEEP: Final = 2_000
 CAP: Final = 200_000
 #: Entries of this age are kept, up to CAP, for nodes that are restarted, or join from a backup, and do not count then.
 KEEP_S: Final = 15 * 60.0
-#: For how long an entry that a node has decided is a sign of life. Nodes that nobody uses decide few.
-HEARD_S: Final = 5.0
+#: For how long an entry that a node has decided is a sign of life: no longer than a beat, or a node that has stopped
+#: could not be forgotten as soon.
+HEARD_S: Final = BEAT_LIFE_S
 _ANOTHER: Final = (
     "another process runs as this node: its folder must have been copied; end one of the two, and make the copy a node "
     "of its own by `gochat cluster join --from BACKUP` into an empty folder"

@@ -101,13 +101,20 @@ async def test_a_node_whose_entries_come_is_not_put_out(autojump_clock: MockCloc
             raise ServerAway("the bulletin is at a server that is away")
 
         places[1].bulletin.beat = beat  # type: ignore[method-assign]
-        await trio.sleep(HEARD_S)
-        await say(south)
-        await trio.sleep(HEARD_S / 2)
-        assert north.registry.silent(["south"])
-        with pytest.raises(Lives):
-            await forget(msgspec.json.encode(Forget("south")))
-        assert north.members == [*NAMES]
+
+        async def go_on() -> None:
+            while True:
+                await say(south)
+                await trio.sleep(HEARD_S / 2)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(go_on)
+            await trio.sleep(3 * HEARD_S)
+            assert north.registry.silent(["south"])
+            with pytest.raises(Lives):
+                await forget(msgspec.json.encode(Forget("south")))
+            assert north.members == [*NAMES]
+            nursery.cancel_scope.cancel()
         await trio.sleep(HEARD_S)
         await forget(msgspec.json.encode(Forget("south")))
         assert north.members == ["north"], "its last word is old"
