@@ -57,7 +57,7 @@ async def differ(store: Store) -> None:
 
 
 @pytest.mark.parametrize("again", [True, False], ids=["an old entry comes again behind it", "in its order"])
-def test_a_history_is_compared_up_to_the_highest_place_that_its_node_told(again: bool) -> None:
+async def test_a_history_is_compared_up_to_the_highest_place_that_its_node_told(again: bool) -> None:
     ours = SimpleNamespace(hashes={1: b"alike", 2: b"ours"}, here=[])
     nodes = Nodes(SimpleNamespace(partitions=[ours]), "north")  # type: ignore[arg-type]
     checks = [(1, b"alike"), (2, b"theirs")]
