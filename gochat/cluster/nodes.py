@@ -161,12 +161,12 @@ class Nodes:
         self._writers.clear()
 
     def begin_to_hear(self) -> None:
-        """This node has caught up with the log. Whatever it has read until now may be old."""
+        """This node has caught up with the log. All that it has read until now may be old."""
         self._hears = True
         self.hear_anew()
 
     def hear_anew(self) -> None:
-        """A term begins: what was read until now may have been put back, and is no sign of life."""
+        """A term begins: all that was read until now may have been put back, and is no sign of life."""
         self._writers.clear()
         self._heard.clear()
 
