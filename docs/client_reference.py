@@ -1,4 +1,4 @@
-"""What the Python client offers, for docs/reference/sdk.md: signatures and docstrings, in the order of the source.
+"""The reference of the Python client, for docs/reference/sdk.md: signatures and docstrings, in the order of the source.
 
 A class's methods are divided as its source is, by the lines of dashes between them.
 """
@@ -19,7 +19,7 @@ from gochat.http.describe.schemas import flat
 _DIVISION = re.compile(r"\s*# -{10,} (?P<name>.+)")
 #: Divisions that are for the session that uses the class, not for programs.
 _INNER = ("for the session", "bounds", "the file")
-#: What `Chat` is made of, in the page's order, with the name of what stands before the first division.
+#: The parts of `Chat`, in the page's order, with the name of what stands before the first division.
 _CHAT = ((asking, "Asking", "the session"), (chat, "Chat", "the session"), (people, "People", "people"))
 #: A signature that is longer has an argument a line.
 WIDTH = 100

@@ -1,4 +1,4 @@
-"""What a test waits for comes, or the test fails."""
+"""A test gets the thing that it waits for, or fails."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class Sender:
                     await self._finish()
                 except StoreError as error:
                     log.warning("%s: results are lost: %s", self.channel.name, error)
-            # Another node may try before this is run again. What was decided here would undo what that one records.
+            # Another node may try before this is run again. A decision of this one would undo what that one records.
             self._attempts = [attempt for attempt in self._attempts if attempt.outcome in _FACTS]
             # The rest was cancelled while it was being sent.
             unfinished = {(attempt.id, attempt.target) for attempt in self._attempts}

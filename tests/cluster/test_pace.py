@@ -76,8 +76,8 @@ class Nodes:
 
 
 async def _wait(pause_s: float, *, has_more: bool = False) -> tuple[list[tuple[int, int]], float]:
-    """What two nodes cost in the first second, and in ten later ones, in which the third is dead; and how long it takes
-    once that is back. With `has_more` it brings entries that the others lack."""
+    """The cost of two nodes in the first second, and in ten later ones, in which the third is dead; and how long it
+    takes once that is back. With `has_more` it brings entries that the others lack."""
     async with trio.open_nursery() as nursery:
         nodes = Nodes(nursery)
         await nodes.begin()

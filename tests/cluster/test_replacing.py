@@ -143,7 +143,7 @@ def ended_before_the_database_goes(
 def contents(place: Path) -> dict[str, bytes]:
     """The node's database, its log and the node's name, and whatever was kept of them."""
     found = {file.name: file.read_bytes() for file in place.glob("gochat.*") if not file.name.endswith("-shm")}
-    return {name: content for name, content in found.items() if content}  # Who looks in leaves an empty log.
+    return {name: content for name, content in found.items() if content}  # A look inside leaves an empty log.
 
 
 @pytest.fixture
