@@ -14,9 +14,10 @@ from gochat.cluster.refusals import Backoff
 log = logging.getLogger(__name__)
 
 #: The pause before the bulletin's connections are made anew once more. It doubles: the server's name may lead elsewhere
-#: for as long as the log's connections last.
+#: for as long as the log's connections last. Up to so much, since in a Redis Cluster it may never help: all partitions
+#: may have been moved to one primary, and the bulletin be at another.
 AGAIN_S: Final = 3.0
-MOST_AGAIN_S: Final = 60.0
+MOST_AGAIN_S: Final = 600.0
 
 
 class Alignment:

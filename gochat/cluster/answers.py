@@ -53,7 +53,7 @@ def answers(journal: ClusterJournal, shared: Shared) -> Mapping[str, Answer]:
     async def state(_: bytes) -> bytes:
         problem = journal.problem or journal.behind or journal.registry.clock_problem
         names = dict(journal.registry.names)
-        return msgspec.json.encode(State(mine, journal.members, problem, names, journal.forgetting))
+        return msgspec.json.encode(State(mine, journal.waited_for, problem, names, journal.forgetting))
 
     async def forget(body: bytes) -> bytes:
         try:
@@ -62,7 +62,7 @@ def answers(journal: ClusterJournal, shared: Shared) -> Mapping[str, Answer]:
             raise GochatError(f"not a question that this release knows: {error}") from None
         if instance == mine:
             raise GochatError("a node does not forget itself")
-        if instance not in journal.members:
+        if instance not in journal.waited_for:
             raise GochatError(f"no node {instance} counts")
         with suppress(ServerAway):
             if await journal.registry.lives(instance):

@@ -57,7 +57,7 @@ MOST_WAITING: Final = 20_000
 MOST_OVERTAKEN: Final = 5
 _NEW: Final = (
     "this node has never counted, and knows no other: start one that has, or the one in whose folder `gochat cluster "
-    "create` was run"
+    "create` was run; where all of them are lost, `gochat cluster leave` makes this folder a chat of its own"
 )
 #: How long it is waited for the other nodes to enforce a suspension or revocation.
 ENFORCED_S: Final = 2.0
@@ -182,6 +182,12 @@ class ClusterJournal:
         """The nodes that count, by instance: in all partitions, or in some of them, where a change of it was cut
         short."""
         return self._nodes.members
+
+    @property
+    def waited_for(self) -> list[str]:
+        """The nodes that a repair waits for, by instance: those that count, this one among them, and others that may
+        have what this one lacks."""
+        return sorted({*self._nodes.members, *self._nodes.awaited})
 
     @property
     def verdicts(self) -> Mapping[str, int]:

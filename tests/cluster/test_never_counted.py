@@ -13,6 +13,7 @@ import trio
 from trio.testing import MockClock
 
 from gochat.cluster import faults
+from gochat.cluster.answers import Forget, answers
 from gochat.cluster.journal import ClusterJournal, joined
 from gochat.cluster.memory_server import MemoryServer
 from gochat.cluster.nodes import Nodes
@@ -66,6 +67,29 @@ async def test_a_node_that_has_never_counted_does_not_begin_a_log_that_is_lost(a
                     await south.wait_present()
                 assert north.members == south.members == ["north", "south"]
                 assert await noted(full) == await noted(new) == ["root"]
+
+
+async def test_a_node_that_has_never_counted_can_be_told_to_go_on_without_those_that_have(
+    autojump_clock: MockClock,
+) -> None:
+    """Redis was restarted, and has lost nothing; the record is from a backup of a node that counts no more."""
+    server = await new_log()
+    async with inline() as copied:
+        async with started(server, "north", copied) as north:
+            await north.wait_present()
+            await north.append_side_records(NOTED)
+            await north._membership.away()
+        server.strike(faults.TailLost(entries=0))
+        async with started(server, "south", copied, has_joined=True) as south:
+            await trio.sleep(LONG_S)
+            assert south.problem is not None and "north must answer" in south.problem
+            tell = answers(south, shared(server, "south"))
+            assert msgspec.json.decode(await tell["/internal/state"](b""))["here"] == ["north"]
+            await tell["/internal/forget"](msgspec.json.encode(Forget("north")))
+            with trio.fail_after(10):
+                await south.wait_present()
+            assert south.members == ["south"]
+            assert await noted(copied) == ["root"]
 
 
 async def test_where_a_new_log_is_lost_nodes_wait_for_the_one_that_the_cluster_was_created_at(
