@@ -166,7 +166,7 @@ THREE: Final[dict[str, Sequence[Hole]]] = {
         Hole(
             _repair,
             "return await self._put_back(server, partition, there)",
-            "return await self._answer(server, partition, there or own)",
+            "return await self._answer(server, partition, there or own, there or own)",
         )
     ],
     "only writers look at the fences": [Hole(_broadcast, "trio.move_on_after(WATCH_S)", "trio.move_on_after(1e9)")],
