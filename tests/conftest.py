@@ -8,6 +8,7 @@ import importlib
 import itertools
 import os
 import shutil
+import signal
 import sqlite3
 import sys
 import tempfile
@@ -28,6 +29,10 @@ sys.dont_write_bytecode = False
 # A command that is in no hurry, as `gochat backup`, lowers the priority of its process for good. Where a test calls it
 # within its own process, that is a worker, which would get hardly a core beside the others from then on.
 os.nice = lambda increment: 0
+# Whoever starts the tests in the background of a shell has Ctrl-C ignored, and so would all processes that they start:
+# a test that waits for the end of one would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # Before anybody imports it: the suites of the ports are asserted in as tests are.
 pytest.register_assert_rewrite("tests.contracts", "tests.conformance")
 
