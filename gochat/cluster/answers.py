@@ -65,7 +65,8 @@ def answers(journal: ClusterJournal, shared: Shared) -> Mapping[str, Answer]:
         if instance not in journal.waited_for:
             raise GochatError(f"no node {instance} counts")
         with suppress(ServerAway):
-            if await journal.registry.lives(instance):
+            # Entries count before the work is begun, not later: this node may then read old ones, if its disk was slow.
+            if journal.registry.is_heard(instance) or await journal.registry.lives(instance):
                 raise Lives(f"{', '.join(journal.registry.called([instance]))} lives: let it be, or stop it first")
         # Where the log is being repaired the node has not answered, and may have what no other has. The same holds
         # where it was repaired without the node, by one that died before that was recorded.

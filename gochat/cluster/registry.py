@@ -324,11 +324,12 @@ class NodeRegistry:
         """When a fresh sign of life of this node was last found, on trio's clock."""
         return self._sighted.get(instance, -math.inf)
 
+    def is_heard(self, instance: str) -> bool:
+        """Whether an entry that this node has decided was read of late: its beats may go to another server."""
+        return trio.current_time() - self._heard(instance) < HEARD_S
+
     async def lives(self, instance: str) -> bool:
-        """Whether the server knows of a fresh sign of life of this node, or the log has of late: its beats may go to
-        another server. Raises ServerAway."""
-        if trio.current_time() - self._heard(instance) < HEARD_S:
-            return True
+        """Whether the server knows of a fresh sign of life of this node. Raises ServerAway."""
         members = await self._shared.bulletin.members()
         return any(
             each.instance == instance and each.age_ms <= BEAT_LIFE_S * 1000 and self._is_of_a_node(each)

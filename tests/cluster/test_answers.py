@@ -81,7 +81,9 @@ async def test_a_node_is_forgotten_for_good(two: tuple[Node, Node], monkeypatch:
 
     with pytest.raises(Lives, match=r"two \(two\) lives"):
         await ask(two[0], "/internal/forget", {"instance": "two"})
-    monkeypatch.setattr(two[0].gateway.journal.registry, "lives", dead)  # type: ignore[attr-defined]
+    registry = two[0].gateway.journal.registry  # type: ignore[attr-defined]
+    monkeypatch.setattr(registry, "lives", dead)
+    monkeypatch.setattr(registry, "is_heard", lambda instance: False)
     assert await ask(two[0], "/internal/forget", {"instance": "two"}) == {"new_epoch": False}
     assert (await ask(two[0], "/internal/state"))["here"] == ["one"]
 
