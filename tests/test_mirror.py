@@ -53,6 +53,7 @@ COVERS: dict[str, tuple[str, ...]] = {
     ),
     "tests/cluster/test_broadcast.py": ("cluster/pending",),
     "tests/cluster/test_memory.py": ("cluster/faults", "cluster/memory_server"),
+    "tests/cluster/test_never_counted.py": ("cluster/awaited",),
     "tests/cluster/test_nodes.py": ("cluster/registry",),
     "tests/cluster/test_redis.py": ("cluster/link", "cluster/link_thread"),
     "tests/e2e/test_relations.py": ("actors/relations",),

@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 import trio
 
+from gochat.cluster import awaited
 from gochat.cluster.barrier import WAIT_S, Barriers
 from gochat.cluster.broadcast import Broadcast
 from gochat.cluster.certifier import Certifying
@@ -29,7 +30,7 @@ from gochat.cluster.membership import Membership
 from gochat.cluster.nodes import Nodes
 from gochat.cluster.noting import Noting
 from gochat.cluster.own import DEADLINE_S, Own, OwnEntries
-from gochat.cluster.ports import PARTITIONS, Element
+from gochat.cluster.ports import PARTITIONS
 from gochat.cluster.registry import NodeRegistry
 from gochat.cluster.serving import Serving
 from gochat.cluster.shared import ServerWatch, Shared
@@ -55,10 +56,6 @@ log = logging.getLogger(__name__)
 MOST_WAITING: Final = 20_000
 #: How often a batch that no room decides is sent again because others came first.
 MOST_OVERTAKEN: Final = 5
-_NEW: Final = (
-    "this node has never counted, and knows no other: start one that has, or the one in whose folder `gochat cluster "
-    "create` was run; where all of them are lost, `gochat cluster leave` makes this folder a chat of its own"
-)
 #: How long it is waited for the other nodes to enforce a suspension or revocation.
 ENFORCED_S: Final = 2.0
 #: How long a node that stops waits for what is on its way, and for the others to have what it has.
@@ -89,9 +86,9 @@ class ClusterJournal:
             lambda data, error: self._own.refuse(data, error),
             lambda: self._teller.nap_s(),
             self.counts,
-            self._coming,
+            partial(self._nodes.coming, self._codec),
             self._nodes.sealing,
-            self._others_live,
+            lambda: awaited.others_live(self._nodes, self._registry),
         )
         self._inbox.hurry = self._broadcast.hurry
         self._barriers = Barriers(shared.log, self._inbox, self.counts)
@@ -143,19 +140,8 @@ class ClusterJournal:
         problem = self._inbox.problem or self._broadcast.problem
         if problem is None or not self._broadcast.is_repairing:
             return problem
-        if self._nodes.knows_nobody:
-            return f"{problem}; {_NEW}"
-        awaited = self._nodes.awaited
-        silent = self._registry.silent(awaited)
-        if not silent and awaited:
-            names = ", ".join(self._registry.called(awaited))
-            return f"{problem}; {names} must answer: where that does not come by itself, see what /readyz says there"
-        if not silent:
-            return problem
-        return (
-            f"{problem}; {', '.join(silent)} must answer: start it, see that all reach the same server, or, where it "
-            "is lost, go on without it by `gochat cluster forget`"
-        )
+        way_out = awaited.way_out(self._nodes, self._registry)
+        return problem if way_out is None else f"{problem}; {way_out}"
 
     @property
     def behind(self) -> str | None:
@@ -465,15 +451,6 @@ class ClusterJournal:
     async def wait_present(self) -> None:
         """Return once the node has caught up and counts."""
         await self.serving.begun.wait()
-
-    def _coming(self, partition: int, elements: Sequence[Element]) -> Collection[str] | None:
-        """See Repair."""
-        return self._nodes.coming(self._codec, partition, elements)
-
-    def _others_live(self) -> bool:
-        """See Repair."""
-        awaited = self._nodes.awaited
-        return len(self._registry.silent(awaited)) < len(awaited)
 
     async def forget(self, instance: str, *, lacking: bool = False) -> bool:
         """Put a node out of the cluster for good: partitions are repaired without its answer from then on. With
