@@ -105,10 +105,8 @@ async def test_a_journal_that_never_answers_holds_up_no_request_for_good(autojum
     assert desk.outcomes == {"the use of a ticket was not recorded in time": 1}
 
 
-async def test_a_request_that_is_cancelled_has_used_the_link_up_and_nobody_records_it_again(
-    autojump_clock: MockClock, desk: Desk
-) -> None:
-    ticket = desk.ticket()
+async def first_is_cancelled(desk: Desk, ticket: str) -> trio.CancelScope:
+    """Of four requests for a link the first, whose use is being recorded."""
     async with trio.open_nursery() as nursery:
         first = trio.CancelScope()
 
@@ -122,6 +120,13 @@ async def test_a_request_that_is_cancelled_has_used_the_link_up_and_nobody_recor
         nursery.start_soon(desk.redeem_often, ticket, 3)
         await trio.sleep(1)
         first.cancel()
+    return first
+
+
+async def test_a_request_that_is_cancelled_has_used_the_link_up_and_nobody_records_it_again(
+    autojump_clock: MockClock, desk: Desk
+) -> None:
+    first = await first_is_cancelled(desk, desk.ticket())
     assert first.cancelled_caught
     assert desk.outcomes[USED] == 3
     assert len(desk.journal.entries) == 1
@@ -160,19 +165,7 @@ async def test_a_link_that_is_too_old_once_its_turn_comes_is_refused(
 async def test_after_a_request_that_is_cancelled_and_fails_the_next_has_its_turn(
     autojump_clock: MockClock, desk: Desk
 ) -> None:
-    ticket = desk.ticket()
     desk.journal.then = [StoreError("the disk is full")]
-    async with trio.open_nursery() as nursery:
-        first = trio.CancelScope()
-
-        async def is_cancelled() -> None:
-            with first:
-                await desk.redeem(ticket)
-
-        nursery.start_soon(is_cancelled)
-        await trio.testing.wait_all_tasks_blocked()
-        nursery.start_soon(desk.redeem_often, ticket, 3)
-        await trio.sleep(1)
-        first.cancel()
+    await first_is_cancelled(desk, desk.ticket())
     assert desk.outcomes == {"the disk is full": 1, "ann": 1, USED: 2}
     assert len(desk.journal.entries) == 1

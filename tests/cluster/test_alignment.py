@@ -26,7 +26,7 @@ from gochat.cluster.shared import Shared
 from gochat.errors import Lives
 from gochat.store import Store
 from tests.appending import append_to
-from tests.cluster.joining import inline, new_log, shared, until
+from tests.cluster.joining import inline, journal_of, new_log, serving, shared, until
 from tests.cluster.real import PATIENCE_S, RealServer
 from tests.contracts.journal import DM, message
 
@@ -118,6 +118,22 @@ async def test_a_node_whose_entries_come_is_not_put_out(autojump_clock: MockCloc
         await trio.sleep(HEARD_S)
         await forget(msgspec.json.encode(Forget("south")))
         assert north.members == ["north"], "its last word is old"
+
+
+async def test_entries_that_are_read_once_a_node_is_being_put_out_are_no_sign_of_life(
+    autojump_clock: MockClock,
+) -> None:
+    """A node behind a slow disk comes to old ones late: all clients would start anew, and the other one still count."""
+    server = await new_log()
+    async with serving(server, "north") as (store,):
+        north = journal_of(store)
+        async with serving(server, "south"):
+            server.strike(faults.Unreachable(node="south"))
+        await trio.sleep(2 * BEAT_LIFE_S)
+        north.registry._heard = lambda _: trio.current_time()
+        with trio.fail_after(60):
+            assert await north.forget("south", lacking=True)
+        assert north.members == ["north"]
 
 
 async def test_entries_that_are_read_while_a_node_catches_up_are_no_sign_of_life(autojump_clock: MockClock) -> None:

@@ -46,6 +46,12 @@ def lose_all_but_the_beginning(server: MemoryServer) -> None:
     server.strike(faults.TailLost(entries=0))
 
 
+async def take_part(*journals: ClusterJournal) -> None:
+    with trio.fail_after(5):
+        for journal in journals:
+            await journal.wait_present()
+
+
 async def noted(store: Store) -> list[str]:
     entries, _ = await store.archive.audit(10, None)
     return [entry.actor for entry in entries]
@@ -62,9 +68,7 @@ async def test_a_node_that_has_never_counted_does_not_begin_a_log_that_is_lost(a
             await trio.sleep(LONG_S)
             assert south.problem is not None and "has never counted" in south.problem
             async with started(server, "north", full) as north:
-                with trio.fail_after(10):
-                    await north.wait_present()
-                    await south.wait_present()
+                await take_part(north, south)
                 assert north.members == south.members == ["north", "south"]
                 assert await noted(full) == await noted(new) == ["root"]
 
@@ -86,8 +90,7 @@ async def test_a_node_that_has_never_counted_can_be_told_to_go_on_without_those_
             tell = answers(south, shared(server, "south"))
             assert msgspec.json.decode(await tell["/internal/state"](b""))["here"] == ["north"]
             await tell["/internal/forget"](msgspec.json.encode(Forget("north")))
-            with trio.fail_after(10):
-                await south.wait_present()
+            await take_part(south)
             assert south.members == ["south"]
             assert await noted(copied) == ["root"]
 
@@ -101,9 +104,7 @@ async def test_where_a_new_log_is_lost_nodes_wait_for_the_one_that_the_cluster_w
         await trio.sleep(LONG_S)
         assert south.problem is not None and "gochat cluster create" in south.problem
         async with started(server, "north", one) as north:
-            with trio.fail_after(5):
-                await north.wait_present()
-                await south.wait_present()
+            await take_part(north, south)
             await south.append_side_records(NOTED)
             await north.barrier()
             assert await noted(one) == ["root"]
