@@ -62,15 +62,19 @@ test: $(DEV) browser redis tmux
 test-long: $(DEV) $(OPENAPI_CLIENT) browser redis tmux
 	$(PYTEST) -m 'long or peers' $(ARGS)
 
+# A machine that has just started often looks for updates of its own. apt waits for another's installation where it is
+# told to, but never for another's reading of the lists: that is tried again, and what is there may do.
+APT_UPDATE := apt-get update -qq 2>/dev/null || { sleep 15; apt-get update -qq; }
+APT_INSTALL := apt-get install -qq -y --no-install-recommends -o DPkg::Lock::Timeout=300
+
 # A real browser, for the tests of the page, and the same without windows, which takes half the processor time; where
 # there is none, the first runs all of them. They are the system's: where they can't be installed here, a line says how.
 browser:
 	@for p in chromium chromium-browser google-chrome; do command -v $$p >/dev/null && found=$$p; done; \
 	command -v chromium-headless-shell >/dev/null && test -n "$$found" && exit 0; \
-	install="apt-get install -qq -y --no-install-recommends chromium"; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		{ apt-get update -qq; $$install chromium-headless-shell; } >/dev/null 2>&1 || test -n "$$found" || \
-			$$install >/dev/null; \
+		{ $(APT_UPDATE); $(APT_INSTALL) chromium chromium-headless-shell; } >/dev/null 2>&1 || test -n "$$found" || \
+			$(APT_INSTALL) chromium >/dev/null; \
 	elif [ -n "$$found" ]; then \
 		echo "The page's tests take half the processor time with: sudo apt-get install chromium-headless-shell"; \
 	else echo "The page is tested in a browser, which is missing:" \
@@ -83,7 +87,7 @@ cluster test test-long: export PATH := $(PATH):$(CURDIR)/$(BIN)
 redis: | .venv/bin/python
 	@for p in valkey-server redis-server $(BIN)/redis-server; do command -v $$p >/dev/null && exit 0; done; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -qq && apt-get install -qq -y --no-install-recommends redis-tools >/dev/null && \
+		{ $(APT_UPDATE); $(APT_INSTALL) redis-tools; } >/dev/null && \
 		ln -sf "$$(command -v redis-check-rdb)" $(BIN)/redis-server; \
 	else echo "A cluster needs a server, which is missing: sudo apt-get install redis-server"; fi
 
@@ -91,7 +95,7 @@ redis: | .venv/bin/python
 tmux:
 	@command -v tmux >/dev/null && exit 0; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -qq && apt-get install -qq -y --no-install-recommends tmux >/dev/null; \
+		{ $(APT_UPDATE); $(APT_INSTALL) tmux; } >/dev/null; \
 	else echo "The chat is tested in a terminal, which is missing: sudo apt-get install tmux"; fi
 
 check: $(DEV) $(ASYNC_CHECKED)
