@@ -96,7 +96,9 @@ def test_scaling_gives_marginal_costs_and_the_others_acks(tmp_path: Path) -> Non
     ]
     assert measures["scaling fanout 40 members"].messages == 256
     assert measures["scaling dm 1,000 stored"].unit == "us/message"
-    assert all(measure.value > 0 for load, measure in measures.items() if "acks, a message" not in load)
+    # The others are differences of two measures: so short a run does not tell which of them is larger.
+    for load in ("scaling dm 1,000 stored", "scaling page 1,000 stored", "scaling others' acks, quiet"):
+        assert measures[load].value > 0
 
 
 @pytest.mark.parametrize("processes", [1, 3])

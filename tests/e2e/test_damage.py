@@ -3,6 +3,8 @@ loop. And one that lets texts end with their age."""
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,11 +12,12 @@ import trio
 
 from gochat.housekeeping import withdraw_spent
 from gochat.node import Node, running
+from gochat.store.schema import SEQ_BITS
 from tests.e2e.conftest import Start, make_settings
 from tests.e2e.peer import Peer
 from tests.e2e.test_health import get
 from tests.e2e.test_metrics import scrape
-from tests.store.read.test_damage import flipped, leaf_of, small_disk
+from tests.store.read.test_damage import flipped, small_disk
 
 PAGE = 100
 YEAR_2100_MS = 4_102_444_800_000
@@ -30,12 +33,27 @@ async def said(node: Node, nursery: trio.Nursery, user: str, to: str, bodies: li
 
 @pytest.fixture
 async def damaged(start: Start, tmp_path: Path, nursery: trio.Nursery) -> Path:
-    """A data folder: a page amid what ann wrote to bob is damaged."""
+    """A database: a page amid what ann wrote to bob is damaged. Which pages are so depends on when rows were moved from
+    the tail to their place, and some have old rows that nobody reads any more, or rows of both rooms."""
     async with start() as node:
         await said(node, nursery, "ann", "user:bob", ["SECRETONE " + "x" * 300] * PAGE)
         await said(node, nursery, "ann", "user:cat", ["y" * 300] * PAGE)
-    path = tmp_path / "data" / "gochat.db"
-    return flipped(path, path, leaf_of(path, b"SECRETONE"))
+    path, tried = tmp_path / "data" / "gochat.db", tmp_path / "tried.db"
+    for number in last_leaves(path, b"SECRETONE"):
+        flipped(path, tried, number)
+        if (can_be_read(tried, "dm:ann:bob"), can_be_read(tried, "dm:ann:cat")) == (False, True):
+            return tried.replace(path)
+    raise AssertionError("no page has what was said in one room alone")
+
+
+def can_be_read(path: Path, room: str) -> bool:
+    with closing(sqlite3.connect(path)) as connection:
+        try:
+            ((num,),) = connection.execute("SELECT num FROM room WHERE id = ?", (room,)).fetchall()
+            first, end = num << SEQ_BITS, (num + 1) << SEQ_BITS
+            return len(connection.execute("SELECT * FROM fact WHERE id BETWEEN ? AND ?", (first, end)).fetchall()) > 0
+        except sqlite3.DatabaseError:
+            return False
 
 
 async def test_a_damaged_page_is_told_and_the_rest_is_served(
