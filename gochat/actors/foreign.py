@@ -11,7 +11,7 @@ from gochat.actors.observer import Observer
 from gochat.actors.room import RoomActor
 from gochat.actors.user import UserActor
 from gochat.domain.commands import AnyEphemeral
-from gochat.domain.facts import Message
+from gochat.domain.facts import AnyFact, Edit, Group, Message
 from gochat.domain.side_records import Added, Related
 from gochat.errors import Full
 from gochat.ports.journal import ForeignBatch
@@ -58,7 +58,7 @@ def debit(users: Registry[UserActor], batch: ForeignBatch) -> None:
             sender = users.at(fact.sender)
         except Full:
             continue  # The registry counts it.
-        sender.debit(is_message=type(fact) is Message)
+        sender.debit(is_message=_counts_as_message(fact))
     for record in batch.side_records:
         # For a user who is not in memory it is read from the store when it is needed.
         if isinstance(record, Related) and record.change.change == "ask":
@@ -69,6 +69,12 @@ def debit(users: Registry[UserActor], batch: ForeignBatch) -> None:
             user = users.get(record.user)
             if user is not None and user.adds is not None and user.adds.known:
                 user.adds.take(record.ts, record.users)
+
+
+def _counts_as_message(fact: AnyFact) -> bool:
+    """Whether its command was charged as a message on the node that took it, which is told by the protocol's
+    catalogue."""
+    return isinstance(fact, Message | Edit) or (isinstance(fact, Group) and fact.title is not None)
 
 
 def hear_event(rooms: Registry[RoomActor], live: Live, event: AnyEphemeral, withheld: bool) -> None:

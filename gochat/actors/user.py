@@ -161,7 +161,8 @@ class UserActor(Actor[Submit]):
             kind = type(command)
             row = COMMANDS[kind]
             if row.cost != "ephemeral":
-                bucket = self.bucket if row.cost == "message" else self.actions
+                charged = row.cost == "message" or (row.charged and getattr(command, row.text or "") is not None)
+                bucket = self.bucket if charged else self.actions
                 wait_ms = bucket.take(self._context.clock.steady_ms())
                 if not wait_ms:
                     mail.bucket = bucket

@@ -50,10 +50,15 @@ class Texts(NamedTuple):
     """The name of the field that holds the text, if there is one. A text may be masked."""
     name: bool = False
     """Whether the command names a new room. A name can't be masked, only refused."""
+    charged: bool = False
+    """Whether a command with that text counts as a message, though the row's cost is less: all who are in the room read
+    it, so it would be a way around the limit of messages."""
 
 
 NO_TEXT: Final = Texts()
-BODY, TITLE, EMOJI, NAME_AND_TITLE = Texts("body"), Texts("title"), Texts("emoji"), Texts("title", name=True)
+BODY, NEW_TITLE, EMOJI = Texts("body"), Texts("title", charged=True), Texts("emoji")
+#: The title of a new group is not charged: the first message to it follows at once.
+NAME_AND_TITLE: Final = Texts("title", name=True)
 
 
 class RequestType(NamedTuple):
@@ -81,12 +86,13 @@ class CommandType(NamedTuple):
     cost: Cost
     text: str | None
     name: bool
+    charged: bool
 
 
 #: The commands of `group`, one for each of its actions.
 _GROUP_COMMANDS: Final[dict[type[commands.AnyCommand], Texts]] = {
     commands.Create: NAME_AND_TITLE,
-    commands.Configure: TITLE,
+    commands.Configure: NEW_TITLE,
     commands.Add: NO_TEXT,
     commands.Remove: NO_TEXT,
     commands.SetRole: NO_TEXT,
@@ -155,7 +161,7 @@ CATALOGUE: Final[dict[type[AnyRequest], RequestType]] = {row.request: row for ro
 
 #: By type of command. `Withdraw` is not among them: no request asks for it, and so no user's actor gets it.
 COMMANDS: Final[dict[type[commands.AnyCommand], CommandType]] = {
-    kind: CommandType(row.cost, texts.text, texts.name) for row in _ROWS for kind, texts in row.commands.items()
+    kind: CommandType(row.cost, *texts) for row in _ROWS for kind, texts in row.commands.items()
 }
 
 

@@ -250,3 +250,29 @@ async def test_users_in_memory_pay_for_another_node_also_when_no_other_finds_roo
         before = ann.bucket.left(now_ms)
         debit(users, ForeignBatch(DM, 1, [message(DM, 1, sender="bob"), message(DM, 2)], [asked]))
         assert (before - ann.bucket.left(now_ms), len(ann.asks._at_ms), users.refused) == (1, 1, 1)
+
+
+NEXT: dict[str, Any] = {"room": TEA, "seq": 1, "ts": 1, "sender": "ann"}
+
+
+@pytest.mark.parametrize(
+    ("fact", "charged"),
+    [
+        (facts.Edit(**NEXT, target=1, body="hello"), True),
+        (facts.Group(**NEXT, title="Tea and more"), True),
+        (facts.Group(**NEXT, post="owner"), False),
+        (facts.Delete(**NEXT, target=1), False),
+        (facts.Reaction(**NEXT, target=1, emoji="👍", on=True), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_texts_of_another_node_cost_as_they_do_here(
+    fact: AnyFact, charged: bool, autojump_clock: MockClock
+) -> None:
+    async with keep_house() as house:
+        users = keep_users(house, limits=UserLimits(messages_per_s=1.0, message_burst=5))
+        ann, now_ms = users.at("ann"), house.clock.steady_ms()
+        messages, actions = ann.bucket.left(now_ms), ann.actions.left(now_ms)
+        debit(users, ForeignBatch(TEA, 1, [fact], []))
+        taken = (messages - ann.bucket.left(now_ms), actions - ann.actions.left(now_ms))
+        assert taken == ((1, 0) if charged else (0, 1))

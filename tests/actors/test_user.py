@@ -36,7 +36,7 @@ SAMPLES: list[commands.AnyCommand] = [
     commands.Got(**BASE, seq=1),
     commands.Typing(**BASE),
     commands.Create(**BASE, title="Tea"),
-    commands.Configure(**BASE, title="Tea"),
+    commands.Configure(**BASE, post="owner"),
     commands.Add(**BASE, users=("bob",)),
     commands.Remove(**BASE, users=("bob",)),
     commands.SetRole(**BASE, member="bob", role="member"),
@@ -141,6 +141,16 @@ async def test_whatever_is_recorded_has_a_limit(command: commands.AnyCommand, au
     allowed = many if isinstance(command, EPHEMERAL) else 1 if isinstance(command, MESSAGES) else ACTION_BURST
     assert len(rooms.told) == many
     assert len(rooms.told) - len(limited) == allowed
+
+
+async def test_a_new_title_counts_as_a_message_since_all_members_read_it(autojump_clock: MockClock) -> None:
+    rooms = Rooms()
+    ann = actor(rooms)
+    say = commands.Send(**BASE, body="hello")
+    for command in (commands.Configure(**BASE, title="Tea"), say, commands.Configure(**BASE, post="owner")):
+        ann.tell(Submit(command, ReplyTo()))
+    codes = [None if mail.refusal is None else mail.refusal.code for mail in rooms.told]
+    assert codes == [None, "rate_limited", None]
 
 
 async def test_a_command_that_the_catalogue_does_not_have_is_not_carried_out(autojump_clock: MockClock) -> None:

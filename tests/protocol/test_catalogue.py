@@ -220,9 +220,10 @@ def every_group_action() -> list[req.GroupAction]:
 
 
 def test_what_the_users_actors_are_told() -> None:
-    assert COMMANDS[commands.Send] == CommandType("message", "body", name=False)
-    assert COMMANDS[commands.Create] == CommandType("action", "title", name=True)
-    assert COMMANDS[commands.Typing] == CommandType("ephemeral", None, name=False)
+    assert COMMANDS[commands.Send] == CommandType("message", "body", name=False, charged=False)
+    assert COMMANDS[commands.Create] == CommandType("action", "title", name=True, charged=False)
+    assert COMMANDS[commands.Configure] == CommandType("action", "title", name=False, charged=True)
+    assert COMMANDS[commands.Typing] == CommandType("ephemeral", None, name=False, charged=False)
     assert commands.Withdraw not in COMMANDS
 
 
