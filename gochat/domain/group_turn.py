@@ -13,6 +13,9 @@ from gochat.domain.membership import would_lose_last_owner
 from gochat.domain.side_records import Added, Sanctioned, SanctionKind
 from gochat.errors import Denied
 
+#: Mutes and bans of one group, with those that ended within a day. Each new one costs a copy of them: a millisecond or
+#: two at the bound.
+MOST_SANCTIONS = 10_000
 LAST_OWNER = Denied("conflict", "a group needs an owner: name a successor, or delete the group")
 NAME_TAKEN = Denied("conflict", "a group of this name exists or existed; names are never given again")
 LEFT = Denied("declined", "one of the users has left the group; only their contacts may add them", rule="group.left")
@@ -135,6 +138,8 @@ class GroupTurn(Draft):
             return LAST_OWNER
         seconds = command.seconds if isinstance(command, (commands.Mute, commands.Ban)) else None
         until = None if seconds is None else self._now_ms + seconds * 1000
+        if on and (user, kind) not in self.draft.sanctions and self._too_many_sanctions():
+            return Denied("conflict", f"a group holds at most {MOST_SANCTIONS} mutes and bans", rule="group.sanctions")
         change = Sanctioned(user, kind, on, self._now_ms, until)
         self.draft.sanction(change)
         self.side_records.append(change)
@@ -231,6 +236,10 @@ class GroupTurn(Draft):
         if present + len(new) > most:
             return Denied("conflict", f"a group holds at most {most} users", rule="group.members")
         return None
+
+    def _too_many_sanctions(self) -> bool:
+        draft = self.draft
+        return len(draft.sanctions) >= MOST_SANCTIONS and draft.sanctions_kept(self._now_ms) >= MOST_SANCTIONS
 
     def _would_lose_last_owner(self, gone: list[str]) -> bool:
         return would_lose_last_owner(self.draft.owners, gone)
