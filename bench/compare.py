@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from bench.faults import Broken
+from bench.faults import Misused
 from bench.report import aligned
 from bench.results import SCHEMA, Row, Run
 
@@ -47,13 +47,13 @@ class Comparison(NamedTuple):
 
 
 def read(path: Path) -> Run:
-    """Raises Broken for what is no run of this schema."""
+    """Raises Misused for what is no run of this schema."""
     try:
         run = msgspec.json.decode(path.read_bytes(), type=Run)
     except (OSError, msgspec.DecodeError) as error:
-        raise Broken(f"{path}: {error}") from None
+        raise Misused(f"{path}: {error}") from None
     if run.schema != SCHEMA:
-        raise Broken(f"{path}: its schema is {run.schema}, not {SCHEMA}")
+        raise Misused(f"{path}: its schema is {run.schema}, not {SCHEMA}")
     return run
 
 

@@ -13,3 +13,7 @@ class Gone(Fault):
 
 class Broken(Exception):
     """The run could not be made: a process did not start, a folder or a limit is missing. The text says what to do."""
+
+
+class Misused(Broken):
+    """The options do not fit each other, or a file that they name is not what it should be."""

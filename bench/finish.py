@@ -13,7 +13,7 @@ from typing import NoReturn
 import click
 
 from bench import environment, hdr, html, report, versus
-from bench.faults import Broken, Fault
+from bench.faults import Broken, Fault, Misused
 from bench.load.wire import NNG, WIRES
 from bench.options import Common
 from bench.progress import Progress
@@ -23,8 +23,8 @@ from bench.scenarios.stage import Stage
 from bench.server import Cores
 from bench.threshold import Threshold
 
-#: Exit statuses; 2 is wrong usage, as for any command.
-NO_FIGURE, NOT_HELD = 1, 3
+#: Exit statuses; that of wrong usage is click's own.
+NO_FIGURE, MISUSED, NOT_HELD = 1, click.UsageError.exit_code, 3
 _FILES_BESIDE = 100  # Open files besides the connections.
 
 
@@ -78,7 +78,7 @@ def finish(
 
 def no_figure(error: Exception) -> NoReturn:
     click.echo("\n".join([f"no figure: {error}", *getattr(error, "__notes__", [])]), err=True)
-    sys.exit(NO_FIGURE)
+    sys.exit(MISUSED if isinstance(error, Misused) else NO_FIGURE)
 
 
 def _threshold(text: str) -> Threshold:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from bench.faults import Broken
+from bench.faults import Misused
 from bench.load.client import Address
 from bench.load.wire import LINES, NNG, WEBSOCKET
 from bench.server import Running
@@ -32,9 +32,9 @@ class Place(NamedTuple):
         beside TCP. Raises Broken."""
         where = urlsplit(url)
         if where.scheme not in ("ws", "tcp", "nng+tcp") or not where.hostname or not where.port:
-            raise Broken(f"--url {url}: give ws://HOST:PORT, tcp://HOST:PORT or nng+tcp://HOST:PORT")
+            raise Misused(f"--url {url}: give ws://HOST:PORT, tcp://HOST:PORT or nng+tcp://HOST:PORT")
         if bool(secret) == bool(tokens):
-            raise Broken("--url needs --secret (or GOCHAT_BENCH_SECRET) to sign tokens with, or --tokens")
+            raise Misused("--url needs --secret (or GOCHAT_BENCH_SECRET) to sign tokens with, or --tokens")
         host, port = where.hostname, where.port
         if where.scheme == "ws":
             address = Address(host, port, WEBSOCKET, path=where.path if where.path not in ("", "/") else _PATH)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jwt
 
-from bench.faults import Broken
+from bench.faults import Misused
 
 _SCOPE = "chat:read chat:write groups:write"
 _LIFETIME_S = 24 * 3600
@@ -32,12 +32,12 @@ class TokenFile:
     """A line for each user: the id, a space, the token."""
 
     def __init__(self, path: Path) -> None:
-        """Raises Broken."""
+        """Raises Misused."""
         try:
             lines = path.read_text().splitlines()
             self._tokens = dict(line.split() for line in lines if line.strip())
         except (OSError, ValueError) as error:
-            raise Broken(f"{path}: {error}; each line is a user id and a token") from None
+            raise Misused(f"{path}: {error}; each line is a user id and a token") from None
         self._users = list(self._tokens)
 
     def token(self, user: str) -> str:
@@ -47,5 +47,5 @@ class TokenFile:
         """Raises Broken where there are too few."""
         found = self._users[start : start + count]
         if len(found) < count:
-            raise Broken(f"{start + count} users are needed and the file of tokens has {len(self._users)}")
+            raise Misused(f"{start + count} users are needed and the file of tokens has {len(self._users)}")
         return found

@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from bench import procfs
-from bench.faults import Broken, Fault
+from bench.faults import Fault, Misused
 from bench.load.acquaint import befriend
 from bench.load.client import Address, signed_in
 from bench.load.frames import Welcome
@@ -37,7 +37,7 @@ class Options(NamedTuple):
 def run(stage: Stage, options: Options) -> Drawn:
     """Raises Broken unless `users` is a multiple of 4."""
     if options.users % _CIRCLE:
-        raise Broken(f"--users must be a multiple of {_CIRCLE}: each four have a private room with each other")
+        raise Misused(f"--users must be a multiple of {_CIRCLE}: each four have a private room with each other")
     measures = [_gochat(stage, options, turn) for turn in range(1, options.turns + 1)]
     return Drawn(measures, [Bound(load=measures[0].load, target="gochat", at_most=_WANTED_KB)])
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from bench import hdr, procfs, rulebook
 from bench.counting import Counted, count_syscalls
-from bench.faults import Broken
+from bench.faults import Broken, Misused
 from bench.load.book import NAMES, Book
 from bench.load.fleet import Drives, Make, fleet
 from bench.load.frames import Bodies
@@ -65,7 +65,7 @@ class Stage(NamedTuple):
         lower case."""
         if self.place is not None:
             if rules != "default":
-                raise Broken("--rules needs a server that the harness starts: leave --url out")
+                raise Misused("--rules needs a server that the harness starts: leave --url out")
             yield Remote(self.place)
             return
         with data_folder(self.data) as folder:
@@ -76,7 +76,7 @@ class Stage(NamedTuple):
     def own(self, what: str) -> None:
         """Raises Broken where the server is not the harness' own."""
         if self.place is not None:
-            raise Broken(f"{what} needs a server that the harness starts: leave --url out")
+            raise Misused(f"{what} needs a server that the harness starts: leave --url out")
 
     @contextmanager
     def rig(self, running: Running, make: Make, label: str) -> Iterator[Rig]:

@@ -43,9 +43,9 @@ def send(
 ) -> int:
     """Send one message.
 
-    TO is user:NAME or group:NAME. Without TEXT it is read from standard input. It ends once the message is recorded:
-    with 0 and the message's room and number, with 4 if you may not, with 75 if it was refused for now, with 5 if there
-    was no reply, with 1 if it was refused for good. A message to a stranger may wait for them to accept you.
+    TO is user:NAME or group:NAME. Without TEXT, or with -, it is read from standard input. It ends once the message is
+    recorded: with 0 and the message's room and number, with 4 if you may not, with 75 if it was refused for now, with 5
+    if there was no reply, with 1 if it was refused for good. A message to a stranger may wait for them to accept you.
 
     \b
     Examples:
@@ -54,7 +54,7 @@ def send(
       gochat send group:ops "disk full" --json | jq .seq
     """
     check_address(to)
-    message = " ".join(text) if text else stdin_text().rstrip("\n")
+    message = stdin_text().rstrip("\n") if text in ((), ("-",)) else " ".join(text)
     if not message.strip():
         raise click.UsageError("there is no text to send")
     from gochat.client.terminal.text import address

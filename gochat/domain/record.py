@@ -58,8 +58,8 @@ class RoomRecord(msgspec.Struct, kw_only=True):
         return msgspec.structs.replace(self)
 
     def sanction(self, change: Sanctioned) -> None:
-        """Take a mute, a ban, or the end of one. Those that have been over for a day are let go of, as by the store; not
-        sooner, for a clock that was set forward for a while would end them for good."""
+        """Take a mute, a ban, or the end of one. Those that have been over for a day are let go of, as by the store;
+        not sooner, for a clock that was set forward for a while would end them for good."""
         place, past_ms = (change.user, change.kind), change.ts - DAY_MS
         self.sanctions = {
             known: until

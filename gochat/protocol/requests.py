@@ -261,8 +261,8 @@ class Suspensions(Request, tag="suspensions", kw_only=True):
 
 
 class GroupAction(Request, tag="group", kw_only=True):
-    """One action on a group. One that lacks a field that it needs, or has one that it does not take, is refused. A `set`
-    with a `title` counts as a message, since all members read it."""
+    """One action on a group. One that lacks a field that it needs, or has one that it does not take, is refused. A
+    `set` with a `title` counts as a message, since all members read it."""
 
     name: Name
     action: Literal["create", "set", "add", "remove", "role", "leave", "delete", "mute", "unmute", "ban", "unban"]

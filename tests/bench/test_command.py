@@ -46,6 +46,11 @@ def test_a_run_writes_its_files_and_judges_its_thresholds(tmp_path: Path) -> Non
         (["dm", "--threshold", "fast"], "write it as deliver.p99<50ms"),
         (["slow-readers", "--members", "5", "--slow", "4"], "at least two members must read"),
         (["compare", "one.json"], "Missing argument 'AFTER'"),
+        (["compare", "none.json", "none.json"], "none.json: "),
+        (["dm", "--url", "http://127.0.0.1:1"], "give ws://HOST:PORT"),
+        (["dm", "--url", "ws://127.0.0.1:1"], "--url needs --secret"),
+        (["dm", "--url", "ws://127.0.0.1:1", "--secret", "s" * 32, "--rules", "full"], "--rules needs a server"),
+        (["idle", "--url", "ws://127.0.0.1:1", "--secret", "s" * 32], "needs a server that the harness starts"),
     ],
 )
 def test_wrong_usage_is_explained(arguments: list[str], said: str) -> None:

@@ -73,7 +73,7 @@ def test_tokens_from_a_file_even_for_the_same_users_again(running: tuple[Running
         done = bench(*common, "--pairs", "2")
         assert (done.returncode, done.stderr) == (0, "")
     done = bench(*common, "--pairs", "3")
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "no figure: 6 users are needed and the file of tokens has 4\n"
 
 

@@ -25,9 +25,14 @@ async def test_send_says_where_the_message_stands(node: Node) -> None:
     sent = await gochat(node, "send", "user:bob", "--json", "--reply-to", "1", "--as", "ann", text="two\nlines\n")
     ack = json.loads(sent.out)
     assert (ack["type"], ack["room"], ack["seq"]) == ("ack", "dm:ann:bob", 2)
+    assert (await gochat(node, "send", "user:bob", "-", "--as", "ann", text="as usual\n")).out == "user:bob #3\n"
     async with enter(node, "bob") as bob:
         entries: list[Any] = (await bob.page("user:ann")).entries
-    assert [(entry.body, entry.reply_to) for entry in entries] == [("hi there", None), ("two\nlines", 1)]
+    assert [(each.body, each.reply_to) for each in entries] == [
+        ("hi there", None),
+        ("two\nlines", 1),
+        ("as usual", None),
+    ]
 
 
 async def test_a_key_makes_repeats_one_message(node: Node) -> None:

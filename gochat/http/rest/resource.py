@@ -201,6 +201,9 @@ def _query(kind: type[Query], text: bytes) -> Query:
 
 async def _body(operation: Operation, request: Request, max_bytes: int) -> msgspec.Struct | None:
     if operation.body is None:
+        # A client that always sends an object sends an empty one; anything else would look as if it had been obeyed.
+        if (await _read(request, max_bytes)).strip() not in (b"", b"{}"):
+            raise bad("this operation takes no body")
         return None
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
@@ -208,11 +211,7 @@ async def _body(operation: Operation, request: Request, max_bytes: int) -> msgsp
         raise bad(
             "the body has a Content-Encoding; send it as it is", status=415, headers={"accept-encoding": "identity"}
         )
-    data = bytearray()
-    while piece := await request.read_body():
-        data += piece
-        if len(data) > max_bytes:
-            raise _too_large(max_bytes)
+    data = await _read(request, max_bytes)
     if not data and not operation.body_needed:
         return operation.body()
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
@@ -222,6 +221,16 @@ async def _body(operation: Operation, request: Request, max_bytes: int) -> msgsp
     except DECODING as error:
         raise bad(sentence(error, "body", operation.body)) from None
     return body
+
+
+async def _read(request: Request, max_bytes: int) -> bytes:
+    """All of the body. Raises Refused where it is larger."""
+    data = bytearray()
+    while piece := await request.read_body():
+        data += piece
+        if len(data) > max_bytes:
+            raise _too_large(max_bytes)
+    return bytes(data)
 
 
 @cache

@@ -149,6 +149,17 @@ async def test_malformed_bodies(as_: As) -> None:
     assert (await rest.get("/v1/messages", room="dm:ann:bob")).json["head"] == 0
 
 
+async def test_a_body_where_none_is_taken(as_: As) -> None:
+    """It would look as if it had been obeyed."""
+    ann = as_("ann")
+    for method, path in (("PUT", "/v1/contacts/bob"), ("DELETE", "/v1/contacts/bob"), ("GET", "/v1/contacts")):
+        assert (await ann(method, path, raw=b'{"silent":true}')).refusal == (400, "bad_request")
+        assert (await ann(method, path, raw=b"x")).refusal == (400, "bad_request")
+        assert (await ann(method, path, raw=b"{}")).status in (200, 204), (
+            "as a client sends that always sends an object"
+        )
+
+
 async def test_too_large(as_: As, node: Node) -> None:
     rest = as_("ann")
     most = node.settings.limits.frame_bytes
