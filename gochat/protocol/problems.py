@@ -101,7 +101,11 @@ _FORMS: Final[tuple[tuple[re.Pattern[str], Callable[[re.Match[str], str, str, An
     (re.compile(r"Object contains unknown field `(.*)`"), _unknown),
     (re.compile(r"Invalid (?:enum )?value (.*)"), _value),
     (re.compile(r"Number out of range"), lambda found, where, what, kind: f"{where or what}: the number is too large"),
-    (re.compile(r"Input data was truncated"), lambda found, where, what, kind: f"the {what} ends in the middle"),
+    # msgspec says the same of half a surrogate pair near the end, which it still waits for the other half of.
+    (
+        re.compile(r"Input data was truncated"),
+        lambda found, where, what, kind: f"the {what} ends in the middle, or has half of a surrogate pair",
+    ),
     (
         re.compile(r"(JSON|MessagePack) data? ?is malformed: (.*)|(JSON) is malformed: (.*)"),
         lambda found, where, what, kind: f"the {what} is not {found[1] or found[3]}: {found[2] or found[4]}",
