@@ -79,6 +79,7 @@ COVERS: dict[str, tuple[str, ...]] = {
         "store/read/contacts",
         "store/read/entries",
         "store/read/groups",
+        "store/read/names",
         "store/read/welcome",
         "store/read/lookups",
         "store/read/pages",

@@ -161,11 +161,12 @@ class Archive(Protocol):
         who blocked the asker. It takes its turn among the searches, as `search_messages` says."""
 
     async def users(self, users: Sequence[str]) -> Mapping[str, tuple[str, int | None]]:
-        """Shown name and time last seen of those that ever signed in."""
+        """Shown name and time last seen of those that ever signed in, for the server itself: a user is told `names`."""
 
     async def names(self, viewer: Viewer, users: Sequence[str]) -> Mapping[str, str]:
         """Shown names of those that ever signed in, as far as the asker may know them: by search, which finds
-        nobody who has blocked the asker, or as a member of the same group."""
+        nobody who has blocked the asker, or as a member of the same group. Every other method that answers a user tells
+        names by this rule, and elsewhere the id."""
 
     async def acquainted(self, user: str, others: Sequence[str]) -> set[str]:
         """Those of `others` whose presence the user may see: they share a group; or have the user as a contact; or
@@ -200,8 +201,11 @@ class Archive(Protocol):
     async def report_room(self, report: int, *, viewer: Viewer | None = None) -> tuple[str, bool] | None:
         """The room of a report, and whether it is open; None where `reports` would not tell the asker of it."""
 
-    async def sanctions(self, room: str, limit: int, cursor: str | None) -> tuple[list[SanctionEntry], str | None]:
-        """Mutes and bans of a group that hold now, by user."""
+    async def sanctions(
+        self, viewer: Viewer, room: str, limit: int, cursor: str | None
+    ) -> tuple[list[SanctionEntry], str | None]:
+        """Mutes and bans of a group that hold now, by user. The asker's right to them is not looked at: `viewer` only
+        decides which names are told."""
 
     async def audit(self, limit: int, cursor: str | None) -> tuple[list[AuditEntry], str | None]:
         """The audit log, newest first."""

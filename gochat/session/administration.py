@@ -61,7 +61,7 @@ async def sanctions(gateway: Gateway, who: Principal, request: req.Sanctions) ->
         denied = NO_ROOM
     if denied is not None:
         return denied
-    found, following = await gateway.archive.sanctions(room, request.limit, request.cursor)
+    found, following = await gateway.archive.sanctions(Viewer(*who), room, request.limit, request.cursor)
     return replies.Sanctions(id=request.id, name=request.name, sanctions=found, next=following)
 
 

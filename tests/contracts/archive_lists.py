@@ -328,6 +328,58 @@ class ArchiveListsContract:
         assert (await names()).keys() == {"ann", "cat"}
         assert await store.archive.names(Viewer("ann"), []) == {}
 
+    async def test_no_list_tells_the_name_of_a_user_who_has_blocked_the_reader(self, store: Any) -> None:
+        """Whatever room or relation leads there; members of one group see each other's names all the same."""
+        for user in ("ann", "bob", "cat", "dan", "eve"):
+            store.journal.note_user(user, name=f"The {user}")
+        await tea_of(store, "bob", room="group:shared")
+        everybody = ["ann", "bob", "cat", "dan", "eve"]
+        await until(lambda: store.archive.names(ADMIN, everybody), {user: f"The {user}" for user in everybody})
+        wanted = {"ann": "The ann", "bob": "The bob", "cat": "cat", "dan": "The dan", "eve": "eve"}
+        for other in ("bob", "cat", "dan"):
+            dm = await Scribe.at(store, f"dm:ann:{other}")
+            await dm.made(commands.Contact, other, action="add")
+            await dm.said("hi")
+            if other != "dan":
+                await dm.made(commands.Contact, other, action="block")
+        asks = await Scribe.at(store, "dm:ann:eve")
+        asks.rules = RoomRules()
+        await asks.said("may I?", user="eve")
+        await asks.made(commands.Contact, "eve", action="block")
+        requests, _ = await store.archive.requests("ann", 9, None)
+        snapshot = await store.archive.welcome("ann", 15, [])
+        rooms, _ = await store.archive.contacts("ann", 9, None, None, True, [])
+        for other in ("bob", "cat"):
+            await (await Scribe.at(store, f"dm:ann:{other}")).made(commands.Contact, "ann", action="add")
+        contacts, _ = await store.archive.contacts("ann", 9, None)
+        for user in ("bob", "cat", "dan", "eve"):
+            members, _ = await store.archive.members(ANN, f"dm:ann:{user}", 9, None)
+            assert {each.user: each.name for each in members} == {user: wanted[user], "ann": "The ann"}
+        members, _ = await store.archive.members(ADMIN, "dm:ann:cat", 9, None)
+        assert [each.name for each in members] == ["The ann", "The cat"]
+        for entries_of in (requests, snapshot.requests, snapshot.contacts, rooms, contacts):
+            assert entries_of
+            assert {each.user: each.name for each in entries_of} == {
+                each.user: wanted[each.user] for each in entries_of
+            }
+
+    async def test_sanctions_tell_the_names_that_the_asker_may_know(self, store: Any) -> None:
+        tea = await tea_of(store, "bob", "cat")
+        await tea.made(commands.Ban, member="bob")
+        await tea.made(commands.Mute, member="cat")
+        for user in ("bob", "cat"):
+            store.journal.note_user(user, name=f"The {user}")
+            await (await Scribe.at(store, f"dm:ann:{user}")).made(commands.Contact, user, action="block")
+
+        async def listed(viewer: Viewer) -> list[str]:
+            return [each.name for each in (await store.archive.sanctions(viewer, TEA, 9, None))[0]]
+
+        async def as_an_admin() -> list[str]:
+            return await listed(ADMIN)
+
+        await until(as_an_admin, ["The bob", "The cat"])
+        assert await listed(ANN) == ["bob", "The cat"]
+
     async def test_sanctions_that_hold_now(self, store: Any) -> None:
         tea = await tea_of(store, "bob", "cat", "dan", "eve")
         hundred_years = 100 * 365 * 86_400
@@ -343,14 +395,14 @@ class ArchiveListsContract:
             found: list[tuple[str, str, str, bool]] = []
             cursor: str | None = None
             while True:
-                page, cursor = await store.archive.sanctions(TEA, 1, cursor)
+                page, cursor = await store.archive.sanctions(ANN, TEA, 1, cursor)
                 found += [(each.user, each.name, each.kind, each.until is None) for each in page]
                 if cursor is None:
                     return found
 
         holding = [("bob", "Bob", "mute", True), ("dan", "dan", "ban", True), ("dan", "dan", "mute", False)]
         await until(listed, holding)
-        assert await store.archive.sanctions("group:none", 9, None) == ([], None)
+        assert await store.archive.sanctions(ANN, "group:none", 9, None) == ([], None)
 
     async def test_a_sanction_that_has_been_over_for_a_day_is_kept_no_more(self, store: Any) -> None:
         tea = await tea_of(store, "bob", "cat")

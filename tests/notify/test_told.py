@@ -144,6 +144,19 @@ async def test_a_group_and_a_sender_have_the_names_of_the_moment(autojump_clock:
     assert (told.room_title, told.sender_name) == ("Coffee", "Änne")
 
 
+async def test_senders_who_have_blocked_the_user_since_are_told_by_their_ids(
+    autojump_clock: object, build: Build
+) -> None:
+    town = build()
+    town.store.journal.note_user("ann", name="Änne")
+    await town.store.journal.flush_notes()
+    await town.said(await town.dm(), "hi")
+    await waiting(town)
+    await contact(town, DM, "ann", "block")
+    (told,) = await sent(town)
+    assert (told.sender, told.sender_name) == ("ann", "ann")
+
+
 async def test_of_a_stranger_nothing_is_told_once_declined(autojump_clock: object, build: Build) -> None:
     town = build()
     dm = await town.dm()

@@ -100,5 +100,5 @@ async def _find(call: Call) -> MemberView:
     role = await archive.membership(user, room)
     if role in (None, "former"):
         raise Refused(NO_MEMBER)
-    known = await archive.users([user])
-    return MemberView(user=user, name=known.get(user, (user, None))[0], role=cast(Role, role))
+    names = await archive.names(call.viewer, [user])
+    return MemberView(user=user, name=names.get(user, user), role=cast(Role, role))

@@ -98,5 +98,5 @@ async def _act(call: Call, action: Action) -> Reply:
     assert done.state is not None
     if not call.may_read:
         return Reply(value=ContactView(user=user, state=done.state, name=UNSET))
-    known = await call.context.archive.users([user] if ids.is_name(user) else [])
-    return Reply(value=ContactView(user=user, name=known.get(user, (user, None))[0], state=done.state))
+    names = await call.context.archive.names(call.viewer, [user] if ids.is_name(user) else [])
+    return Reply(value=ContactView(user=user, name=names.get(user, user), state=done.state))

@@ -25,7 +25,7 @@ from gochat.protocol.entries import (
 )
 from gochat.store.health import Health
 from gochat.store.listing import seats_among
-from gochat.store.read import contacts, groups, moderation, overview, pages, people
+from gochat.store.read import contacts, groups, moderation, names, overview, pages, people
 from gochat.store.read.entries import ListRead
 from gochat.store.read.merged_reader import MergedReader
 from gochat.store.read.pool import Readers
@@ -168,10 +168,10 @@ class SqliteArchive:
             )
 
     async def users(self, users: Sequence[str]) -> Mapping[str, tuple[str, int | None]]:
-        return await self._call(lambda connection: people.users(connection, users))
+        return await self._call(lambda connection: names.users(connection, users))
 
     async def names(self, viewer: Viewer, users: Sequence[str]) -> Mapping[str, str]:
-        return await self._call(lambda connection: people.names(connection, viewer, users))
+        return await self._call(lambda connection: names.names(connection, viewer, users))
 
     async def acquainted(self, user: str, others: Sequence[str]) -> set[str]:
         return await self._call(lambda connection: people.acquainted(connection, user, others))
@@ -218,8 +218,12 @@ class SqliteArchive:
     async def report_room(self, report: int, *, viewer: Viewer | None = None) -> tuple[str, bool] | None:
         return await self._call(lambda connection: moderation.report_room(connection, report, viewer))
 
-    async def sanctions(self, room: str, limit: int, cursor: str | None) -> tuple[list[SanctionEntry], str | None]:
-        return await self._call(lambda connection: moderation.sanctions(connection, room, wall_ms(), limit, cursor))
+    async def sanctions(
+        self, viewer: Viewer, room: str, limit: int, cursor: str | None
+    ) -> tuple[list[SanctionEntry], str | None]:
+        return await self._call(
+            lambda connection: moderation.sanctions(connection, viewer, room, wall_ms(), limit, cursor)
+        )
 
     async def audit(self, limit: int, cursor: str | None) -> tuple[list[AuditEntry], str | None]:
         return await self._call(lambda connection: moderation.audit(connection, limit, cursor))

@@ -8,8 +8,9 @@ from functools import partial
 from typing import Any, Final
 
 from gochat.domain.ids import dm, peer
+from gochat.ports.archive import Viewer
 from gochat.protocol.entries import ContactEntry, ContactState, RelationState
-from gochat.store.read import people
+from gochat.store.read import names, people
 from gochat.store.read.entries import ENTRY, ENTRY_OF, ListRead, last_of
 from gochat.store.read.separate import FAULTS
 from gochat.store.schema import SEQ_BITS
@@ -67,7 +68,8 @@ def _entries(reading: ListRead, rows: Sequence[tuple[Any, ...]]) -> list[Contact
         return []
     user = reading.user
     others = [peer(row[0], user) for row in rows]
-    known, sides = people.users(reading.connection, others), people.sides(reading.connection, user, others)
+    known, sides = names.users(reading.connection, others), people.sides(reading.connection, user, others)
+    unnamed = names.hidden(reading.connection, user, people.blockers(user, others, sides))
     visible = people.acquainted(reading.connection, user, others, sides) | {user}
     told = reading.told_of_privates([(row[1], other, row[-2]) for row, other in zip(rows, others, strict=True)], sides)
     entries = []
@@ -78,7 +80,7 @@ def _entries(reading: ListRead, rows: Sequence[tuple[Any, ...]]) -> list[Contact
         entries.append(
             ContactEntry(
                 user=other,
-                name=name,
+                name=other if other in unnamed else name,
                 online=other in visible,
                 last_seen=seen if other in visible else None,
                 room=room,
@@ -114,6 +116,9 @@ def contacts(
         for entry in with_rooms:
             _tell_room(reading, entry, sides)
         entries = found[:limit]
+        named = names.shown(reading.connection, Viewer(reading.user), [entry.user for entry in entries])
+        for entry in entries:
+            entry.name = named[entry.user]
     except FAULTS as error:
         reading.separate_rooms.bear(error)
         found = _found(reading, declined_after, limit, cursor, only, rooms, looks=False)
@@ -134,14 +139,14 @@ def _found(
     *,
     looks: bool,
 ) -> list[ContactState]:
-    """The users of a page and one more, without their rooms; where this does not look at rooms and names, by their ids
-    alone."""
+    """The users of a page and one more, without their names and rooms; rooms without a message are among them where
+    this does not look."""
     connection, user = reading.connection, reading.user
-    found = people.held(connection, user, declined_after, limit + 1, cursor, only, named=looks)
+    found = people.held(connection, user, declined_after, limit + 1, cursor, only)
     if rooms:
         known = {entry.user for entry in found}
         found += [
-            people.stranger(connection, other) if looks else ContactState(user=other, name=other, state="none")
+            ContactState(user=other, name=other, state="none")
             for other in _in_private(connection, user, limit + 1, cursor, looks=looks)
             if other not in known
         ]
@@ -151,7 +156,7 @@ def _found(
 
 def _told_of(reading: ListRead, entry: ContactState) -> list[ContactState]:
     """The entry with its name and its room; nothing where there is no more than a room without a message."""
-    entry.name = people.stranger(reading.connection, entry.user).name
+    entry.name = names.shown(reading.connection, Viewer(reading.user), [entry.user])[entry.user]
     if entry.state == "none" and not _shows_a_message(reading.connection, reading.user, entry.user):
         return []
     if entry.state in ("contact", "none"):

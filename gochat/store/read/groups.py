@@ -12,8 +12,8 @@ from gochat.domain.ids import dm_users, is_dm
 from gochat.ports.archive import Group, Viewer
 from gochat.protocol.entries import GroupEntry, MemberEntry, RoomEntry
 from gochat.store.listing import IN_GROUP
-from gochat.store.read import people
 from gochat.store.read.entries import ENTRY, ENTRY_OF, ListRead, last_of
+from gochat.store.read.names import shown
 from gochat.store.read.separate import FAULTS
 from gochat.store.read.sight import view
 
@@ -210,8 +210,8 @@ def members(
         return None
     if is_dm(room):
         both = sorted(set(dm_users(room)))
-        known = people.users(connection, both)
-        return [MemberEntry(user=u, name=known.get(u, (u, None))[0], role="member", since=0) for u in both], None
+        named = shown(connection, viewer, both)
+        return [MemberEntry(user=user, name=named[user], role="member", since=0) for user in both], None
     rows = connection.execute(
         f"""SELECT s.user, coalesce(nullif(u.name, ''), s.user), s.role, s.since_ts
            FROM seat s LEFT JOIN user u ON u.id = s.user

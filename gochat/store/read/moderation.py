@@ -10,6 +10,7 @@ from typing import Any
 
 from gochat.ports.archive import Viewer
 from gochat.protocol.entries import AuditEntry, ReportEntry, SanctionEntry
+from gochat.store.read.names import shown
 from gochat.store.read.people import LAST_CHARS
 from gochat.store.read.sight import view
 from gochat.store.schema import SEQ_BITS
@@ -64,19 +65,19 @@ def hidden_from(connection: sqlite3.Connection, viewer: Viewer | None, room: str
 
 
 def sanctions(
-    connection: sqlite3.Connection, room: str, now_ms: int, limit: int, cursor: str | None
+    connection: sqlite3.Connection, viewer: Viewer, room: str, now_ms: int, limit: int, cursor: str | None
 ) -> tuple[list[SanctionEntry], str | None]:
     """Mutes and bans of a group that hold now, by user; of one user the ban first."""
     user, _, kind = (cursor or "").partition(" ")
     rows = connection.execute(
-        """SELECT s.user, coalesce(nullif(u.name, ''), s.user), s.kind, s.ts, s.until
-           FROM sanction s LEFT JOIN user u ON u.id = s.user
+        """SELECT s.user, s.kind, s.ts, s.until FROM sanction s
            WHERE s.num = (SELECT num FROM room WHERE id = ?) AND (s.user, s.kind) > (?, ?)
                AND (s.until IS NULL OR s.until > ?) ORDER BY s.user, s.kind LIMIT ?""",
         (room, user, kind, now_ms, limit + 1),
     ).fetchall()
+    named = shown(connection, viewer, {row[0] for row in rows})
     entries = [
-        SanctionEntry(user=id_, name=name, kind=what, ts=ts, until=until) for id_, name, what, ts, until in rows[:limit]
+        SanctionEntry(user=id_, name=named[id_], kind=what, ts=ts, until=until) for id_, what, ts, until in rows[:limit]
     ]
     return entries, f"{entries[-1].user} {entries[-1].kind}" if len(rows) > limit else None
 

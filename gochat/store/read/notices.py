@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +20,9 @@ from gochat.domain.notices import (
     WaitingNotice,
     Wishes,
 )
+from gochat.ports.archive import Viewer
 from gochat.store.bulk import json_array
+from gochat.store.read.names import shown
 from gochat.store.read.source import reading
 from gochat.store.rows import MESSAGE, mentions_in
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
@@ -277,21 +279,13 @@ def _waiting(connection: sqlite3.Connection, channel: str, row: Sequence[Any], n
         None if membership is None else _reader(connection, room, membership, _refused(connection, [user], senders)),
         messages,
         count,
-        _names(connection, senders),
+        shown(connection, Viewer(user), senders),
         title,
         None if begin is None else QuietHours(begin, end, tz),
         None if device[0] is None else Subscription(*device),
         address,
         epoch,
     )
-
-
-def _names(connection: sqlite3.Connection, users: Iterable[str]) -> Mapping[str, str]:
-    found = {}
-    for user in users:
-        row = connection.execute("SELECT name FROM user WHERE id = ?", (user,)).fetchone()
-        found[user] = (row[0] if row else None) or user
-    return found
 
 
 def next_due(connection: sqlite3.Connection, channel: str) -> int | None:

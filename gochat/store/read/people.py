@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 from gochat.domain.ids import dm, peer
 from gochat.ports.archive import Viewer
 from gochat.protocol.entries import ContactState, Last, RelationState, RequestEntry
-from gochat.store.listing import IN_GROUP
+from gochat.store.read.names import share_a_group, shown
 from gochat.store.read.separate import FAULTS, SeparateRooms
 from gochat.store.schema import SEQ_BITS
 
@@ -24,10 +24,9 @@ NO_SIDE: Final = (None,) * 6
 
 # The latest message of a request: nobody but the user who asks has written since.
 _REQUESTS = f"""
-    SELECT p.peer, coalesce(nullif(u.name, ''), p.peer), r.id, r.head, l.id - (r.num << {SEQ_BITS}), l.ts, l.sender,
+    SELECT p.peer, r.id, r.head, l.id - (r.num << {SEQ_BITS}), l.ts, l.sender,
         coalesce(substr(l.body, 1, {LAST_CHARS}), ''), l.delete_ts
     FROM relation p JOIN room r ON r.num = p.num JOIN fact l ON l.id = (r.num << {SEQ_BITS}) + r.last
-    LEFT JOIN user u ON u.id = p.peer
     WHERE p.user = ? AND p.asked_at IS NOT NULL AND p.blocked_at IS NULL """
 
 _ASKERS = """
@@ -45,7 +44,7 @@ def requests(
     rows = connection.execute(
         f"{_BY_PEER} AND p.peer > ? ORDER BY p.peer LIMIT ?", (user, cursor or "", limit + 1)
     ).fetchall()
-    entries = [_request(row) for row in rows[:limit]]
+    entries = _entries(connection, user, rows[:limit])
     return entries, entries[-1].user if len(rows) > limit else None
 
 
@@ -55,7 +54,7 @@ def latest_requests(
     """The latest of them first, for the welcome."""
     try:
         rows = connection.execute(f"{_REQUESTS} ORDER BY p.asked_ts DESC, p.peer LIMIT ?", (user, most)).fetchall()
-        return [_request(row) for row in rows]
+        return _entries(connection, user, rows)
     except FAULTS as error:
         separate_rooms.bear(error)
     entries: list[RequestEntry] = []
@@ -67,13 +66,23 @@ def latest_requests(
 
 
 def _request_of(connection: sqlite3.Connection, user: str, other: str) -> list[RequestEntry]:
-    return [_request(row) for row in connection.execute(f"{_REQUESTS} AND p.peer = ?", (user, other))]
+    rows = connection.execute(f"{_REQUESTS} AND p.peer = ?", (user, other)).fetchall()
+    return _entries(connection, user, rows)
 
 
-def _request(row: tuple[Any, ...]) -> RequestEntry:
-    other, name, room, head, seq, ts, sender, body, deleted = row
-    last = Last(seq=seq, ts=ts, sender=sender, body=body, deleted=deleted)
-    return RequestEntry(user=other, name=name, room=room, head=head, last=last)
+def _entries(connection: sqlite3.Connection, user: str, rows: Sequence[tuple[Any, ...]]) -> list[RequestEntry]:
+    """The user who asks may have blocked the other since."""
+    named = shown(connection, Viewer(user), [row[0] for row in rows])
+    return [
+        RequestEntry(
+            user=other,
+            name=named[other],
+            room=room,
+            head=head,
+            last=Last(seq=seq, ts=ts, sender=sender, body=body, deleted=deleted),
+        )
+        for other, room, head, seq, ts, sender, body, deleted in rows
+    ]
 
 
 def held(
@@ -83,14 +92,9 @@ def held(
     limit: int,
     cursor: str | None,
     only: RelationState | None,
-    *,
-    named: bool = True,
 ) -> list[ContactState]:
-    """The users to whom the user's state is contact, blocked or declined (or `only` blocked), by id; by their ids alone
-    where they are not `named`."""
-    name, names = (
-        ("coalesce(nullif(u.name, ''), p.peer)", "LEFT JOIN user u ON u.id = p.peer") if named else ("p.peer", "")
-    )
+    """The users to whom the user's state is contact, blocked or declined (or `only` blocked), by id, without their
+    names."""
     index, where, values = "relation_blocks", "p.blocked_at IS NOT NULL", []
     if only is None:
         index = "relation_held"
@@ -98,44 +102,13 @@ def held(
         where += " AND (p.contact OR p.blocked_at IS NOT NULL OR p.declined_ts > ?)"
         values.append(declined_after)
     rows = connection.execute(
-        f"""SELECT p.peer, {name},
+        f"""SELECT p.peer,
                 CASE WHEN p.blocked_at IS NOT NULL THEN 'blocked' WHEN p.contact THEN 'contact' ELSE 'declined' END
-            FROM relation p INDEXED BY {index} {names}
+            FROM relation p INDEXED BY {index}
             WHERE p.user = ? AND p.peer > ? AND {where} ORDER BY p.peer LIMIT ?""",
         (user, cursor or "", *values, limit),
     )
-    return [ContactState(user=other, name=name, state=state) for other, name, state in rows]
-
-
-def stranger(connection: sqlite3.Connection, user: str) -> ContactState:
-    """Somebody with whom one has no more than a private room."""
-    row = connection.execute("SELECT name FROM user WHERE id = ?", (user,)).fetchone()
-    return ContactState(user=user, name=(row[0] if row else None) or user, state="none")
-
-
-def users(connection: sqlite3.Connection, asked: Sequence[str]) -> dict[str, tuple[str, int | None]]:
-    """Shown name and time last seen of those that ever signed in."""
-    if not asked:
-        return {}
-    marks = ", ".join("?" * len(asked))
-    rows = connection.execute(f"SELECT id, name, last_seen FROM user WHERE id IN ({marks})", list(asked))
-    return {user: (name or user, seen) for user, name, seen in rows}
-
-
-def names(connection: sqlite3.Connection, viewer: Viewer, asked: Sequence[str]) -> dict[str, str]:
-    """Shown names of those that ever signed in, as far as the asker may know them; see ports.Archive."""
-    found = {user: name for user, (name, _) in users(connection, asked).items()}
-    if viewer.admin or not found:
-        return found
-    marks = ", ".join("?" * len(found))
-    blockers = connection.execute(
-        f"SELECT user FROM relation WHERE peer = ? AND user IN ({marks}) AND blocked_at IS NOT NULL",
-        [viewer.user, *found],
-    ).fetchall()
-    for (blocker,) in blockers:
-        if not _share_a_group(connection, viewer.user, blocker):
-            del found[blocker]
-    return found
+    return [ContactState(user=other, name=other, state=state) for other, state in rows]
 
 
 def sides(connection: sqlite3.Connection, user: str, others: Sequence[str]) -> Sides:
@@ -148,6 +121,11 @@ def sides(connection: sqlite3.Connection, user: str, others: Sequence[str]) -> S
         [user, *others, user, *others],
     )
     return {row[:2]: row[2:] for row in rows}
+
+
+def blockers(user: str, others: Sequence[str], known: Sides) -> list[str]:
+    """Those of `others` who have blocked the user."""
+    return [other for other in others if known.get((other, user), NO_SIDE)[1] is not None]
 
 
 def acquainted(
@@ -175,7 +153,7 @@ def acquainted(
             by_room.append(other)
     if by_room:
         seen |= _private(connection, user, by_room)
-    return seen | {other for other in by_group if other not in seen and _share_a_group(connection, user, other)}
+    return seen | {other for other in by_group if other not in seen and share_a_group(connection, user, other)}
 
 
 def onlookers(connection: sqlite3.Connection, user: str, others: Sequence[str]) -> set[str]:
@@ -196,32 +174,6 @@ def _private(connection: sqlite3.Connection, user: str, others: Sequence[str]) -
             "SELECT 1 FROM seat WHERE num = ? AND user IN (?, ?) AND since_seq > ?", (room_pk, user, rooms[room], last)
         ).fetchone()
     }
-
-
-def _share_a_group(connection: sqlite3.Connection, user: str, other: str) -> bool:
-    """Looks at the groups of the user who is in fewer; private rooms are not looked at."""
-    few, many = _fewer_groups_first(connection, user, other)
-    row = connection.execute(
-        f"""SELECT 1 FROM seat a CROSS JOIN seat b ON b.user = ? AND b.num = a.num AND b.{IN_GROUP}
-            WHERE a.user = ? AND a.name >= 'group:' AND a.name < 'group;' LIMIT 1""",
-        (many, few),
-    ).fetchone()
-    return row is not None
-
-
-def _fewer_groups_first(connection: sqlite3.Connection, one: str, other: str) -> tuple[str, str]:
-    """Counts no further than the fewer of the two reach, or little."""
-    most = 16
-    while True:
-        for each, rest in ((one, other), (other, one)):
-            (count,) = connection.execute(
-                """SELECT count(*) FROM (SELECT 1 FROM seat WHERE user = ? AND name >= 'group:' AND name < 'group;'
-                   LIMIT ?)""",
-                (each, most),
-            ).fetchone()
-            if count < most:
-                return each, rest
-        most *= 4
 
 
 def waits(connection: sqlite3.Connection, user: str, room: str) -> bool:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import trio
+
+from gochat.node import Node
+from tests.e2e.peer import WAIT_S
 from tests.http.rest.conftest import As
+from tests.tokens import issue
 
 
 async def test_a_request_by_one_door_is_accepted_by_the_other(as_: As, peer: Callable[..., Any]) -> None:
@@ -72,3 +77,17 @@ async def test_names_are_for_readers(as_: As) -> None:
     writer = as_("bob", ["chat:write"])
     assert (await writer("PUT", "/v1/contacts/ann")).json == {"user": "ann", "state": "contact"}
     assert (await writer.get("/v1/contacts")).refusal == (403, "forbidden")
+
+
+async def test_a_user_who_has_blocked_the_caller_is_told_by_the_id(
+    as_: As, peer: Callable[..., Any], node: Node
+) -> None:
+    """By every answer that tells a name."""
+    bob, eve = await peer("bob", token=issue(node, "bob", name="Secret")), as_("eve")
+    with trio.fail_after(WAIT_S):
+        while (await eve("PUT", "/v1/contacts/bob")).json["name"] != "Secret":
+            pass  # A name is noted a moment after the sign-in.
+    assert (await bob.ask("contact", user="eve", action="block"))["state"] == "blocked"
+    for path in ("/v1/contacts", "/v1/blocks"):
+        assert (await eve("PUT", f"{path}/bob")).json["name"] == "bob"
+        assert [each["name"] for each in (await eve.get(path)).json["contacts"]] == ["bob"]

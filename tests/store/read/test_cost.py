@@ -22,7 +22,7 @@ from gochat.store import schema, setup
 from gochat.store.health import Health
 from gochat.store.listing import BLOCK, seats_among
 from gochat.store.mentions import MentionCounts
-from gochat.store.read import contacts, entries, groups, moderation, notices, overview, pages, people, receipts
+from gochat.store.read import contacts, entries, groups, moderation, names, notices, overview, pages, people, receipts
 from gochat.store.read.entries import ListRead
 from gochat.store.read.receipts import Receipts
 from gochat.store.read.separate import SeparateRooms
@@ -196,7 +196,7 @@ READS: dict[str, Callable[[sqlite3.Connection], Any]] = {
     "members where many have left": lambda c: groups.members(c, HUB, OLD, 5, None),
     "who sees whom: private rooms": lambda c: people.acquainted(c, "u00001", ["hub", "eve"]),
     "who sees whom: few groups": lambda c: people.acquainted(c, "dan", ["eve"]),
-    "names of users who have blocked one": lambda c: people.names(c, Viewer("u00001"), ["hub", "eve", "dan"]),
+    "names of users who have blocked one": lambda c: names.names(c, Viewer("u00001"), ["hub", "eve", "dan"]),
     "reports": lambda c: moderation.reports(c, None, 5, None),
     "reports of a group": lambda c: moderation.reports(c, "group:g00001", 5, None),
     "the audit log": lambda c: moderation.audit(c, 5, None),
