@@ -9,7 +9,9 @@ from typing import Any, BinaryIO
 
 import pytest
 import trio
+from trio.testing import MockClock
 
+from gochat.http.problems import CutShort
 from gochat.http.rest import exports
 from gochat.http.rest.refused import Refused
 from gochat.node import Node
@@ -99,24 +101,99 @@ def go_on(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     return event
 
 
-async def test_one_at_a_time_and_who_goes_away_makes_room(
+async def reading(node: Node, user: str) -> trio.SocketStream:
+    """A download that is under way, and goes no further until `go_on` is set."""
+    head = f"GET {PATH} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {issue(node, user)}\r\n\r\n"
+    stream = await trio.open_tcp_stream(*address(node, "http"))
+    await stream.send_all(head.encode())
+    assert (await stream.receive_some(12)).startswith(b"HTTP/1.1 200")
+    return stream
+
+
+async def test_nobody_waits_for_the_slow_downloads_of_another(
     as_: As, node: Node, monkeypatch: Any, go_on: threading.Event
 ) -> None:
     await tea(as_)
-    head = f"GET {PATH} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {issue(node, 'ann')}\r\n\r\n"
-    slow = await trio.open_tcp_stream(*address(node, "http"))
-    await slow.send_all(head.encode())
+    ann = as_("ann")
+    assert (await ann("PUT", "/v1/groups/tea/users/bob", {"role": "owner"})).status == 200
     with trio.fail_after(WAIT_S):
-        assert (await slow.receive_some(12)).startswith(b"HTTP/1.1 200")
-        refused = await as_("ann").get(PATH)
+        slow = [await reading(node, "ann") for _ in range(exports.MOST_OF_USER)]
+        refused = await ann.get(PATH)
         assert refused.refusal == (503, "busy")
         assert int(refused.headers["retry-after"]) >= 1
-        await slow.aclose()
-        go_on.set()
         monkeypatch.setattr(exports, "PIECE", 65_536)
-        while (answer := await as_("ann").get(PATH)).status == 503:
-            await trio.sleep(0.01)
+        assert (await as_("bob").get(PATH)).status == 200
+        for stream in slow:
+            await stream.aclose()
+        go_on.set()
+        while (answer := await ann.get(PATH)).status == 503:
+            pass  # The server hears of the end a moment later.
     assert answer.status == 200
+
+
+async def test_one_is_made_at_a_time(as_: As, monkeypatch: pytest.MonkeyPatch, nursery: trio.Nursery) -> None:
+    await tea(as_)
+    make, begun, go_on = exports.Exports._make, threading.Event(), threading.Event()
+
+    def slowly(self: exports.Exports, room: str) -> BinaryIO:
+        begun.set()
+        go_on.wait(WAIT_S)
+        return make(self, room)
+
+    monkeypatch.setattr(exports.Exports, "_make", slowly)
+    answered: list[int] = []
+
+    async def ask() -> None:
+        answered.append((await as_("ann").get(PATH)).status)
+
+    with trio.fail_after(WAIT_S):
+        nursery.start_soon(ask)
+        await trio.to_thread.run_sync(begun.wait, WAIT_S)
+        assert (await as_("root", ["admin"]).get(PATH)).refusal == (503, "busy")
+        go_on.set()
+        while not answered:
+            await trio.lowlevel.checkpoint()
+    assert answered == [200]
+
+
+@pytest.mark.parametrize("bound", ["MOST", "MOST_BYTES"])
+async def test_all_downloads_together_have_a_bound(
+    as_: As, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    await tea(as_)
+    monkeypatch.setattr(exports, bound, 1)
+    made = exports.Exports(tmp_path / "data")
+    download = await made.make("ann", "group:tea", lambda: None)
+    with pytest.raises(Refused, match="too many"):
+        await made.make("bob", "group:tea", lambda: None)
+    download.close()
+    download.close()
+    (await made.make("bob", "group:tea", lambda: None)).close()
+
+
+@pytest.mark.parametrize("pace", [exports.LEAST_PACE / 2, exports.LEAST_PACE * 2])
+async def test_a_download_keeps_a_pace(mock_clock: MockClock, tmp_path: Path, pace: float) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(100 * exports.PIECE))
+    released: list[exports.Download] = []
+    download = exports.Download(path.open("rb"), lambda: None, released.append)
+    taken = 0
+
+    async def send(piece: bytes) -> None:
+        nonlocal taken
+        await trio.lowlevel.checkpoint()
+        taken += len(piece)
+        mock_clock.jump(len(piece) / pace)
+
+    if pace > exports.LEAST_PACE:
+        await download.send_body(send)
+        assert taken == download.size
+    else:
+        with pytest.raises(CutShort, match=r"took \d+ bytes in \d+ s"):
+            await download.send_body(send)
+        assert taken / pace < 2 * exports.GRACE_S + exports.PIECE / pace
+    download.close()
+    assert released == [download]
 
 
 @pytest.mark.parametrize("change", [{"action": "suspend", "user": "ann"}, {"action": "revoke", "user": "ann"}])
@@ -154,10 +231,10 @@ async def test_who_is_shut_out_while_it_is_made_gets_nothing_of_it(as_: As, tmp_
     await tea(as_)
     made = exports.Exports(tmp_path / "data")
     with pytest.raises(Refused, match="suspended") as refused:
-        await made.make("group:tea", lambda: "the user is suspended")
+        await made.make("ann", "group:tea", lambda: "the user is suspended")
     assert refused.value.status == 401
     with pytest.raises(Refused, match="suspended"):  # and not "busy"
-        await made.make("group:tea", lambda: "the user is suspended")
+        await made.make("ann", "group:tea", lambda: "the user is suspended")
 
 
 async def test_what_a_killed_node_left_is_cleared_away(as_: As, tmp_path: Path) -> None:
