@@ -11,7 +11,7 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Callable
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Any, Final, Protocol, TypeAlias, get_type_hints
 
 import msgspec
 import trio
@@ -54,6 +54,10 @@ class Bye(msgspec.Struct, tag_field="type", tag="bye", kw_only=True):
     id: Id | None = None
 
 
+Own: TypeAlias = Poll | Bye | Error
+"""The last frame of a request, where it is one of these two; what is wrong with it if it is malformed."""
+
+
 class _Head(msgspec.Struct):
     """The fields that are read of a frame before its session is known."""
 
@@ -63,6 +67,10 @@ class _Head(msgspec.Struct):
 
 
 _head: Final = msgspec.json.Decoder(_Head).decode
+_fields: Final = [
+    msgspec.json.Decoder(msgspec.defstruct(name, [(name, kind, getattr(_Head(), name))])).decode
+    for name, kind in get_type_hints(_Head, include_extras=True).items()
+]
 _own: Final = msgspec.json.Decoder(Poll | Bye).decode
 
 
@@ -220,7 +228,7 @@ class PairedConnection:
 
     # ------------------------------------------------------------------------------------------ a request
 
-    async def ask(self, lines: list[bytes], own: Poll | Bye | None, origin: Origin) -> bytes:
+    async def ask(self, lines: list[bytes], own: Own | None, origin: Origin) -> bytes:
         """Carry out one request; its reply. Requests of one session are carried out in turn, and a poll that is under
         way when another request comes is over."""
         if origin is not self._origin:
@@ -230,7 +238,8 @@ class PairedConnection:
         if self._polling is not None:
             self._polling.cancel()
         if self._requests >= MAX_REQUESTS:
-            return _refusals(lines, "busy", f"a session makes at most {MAX_REQUESTS} requests at a time")
+            busy = f"a session makes at most {MAX_REQUESTS} requests at a time"
+            return _refusals(lines, "busy", busy) + (_error(own.id, "busy", busy) if own is not None else b"")
         self._requests += 1
         try:
             # Without a checkpoint where nobody else has the turn, as is usual.
@@ -248,7 +257,7 @@ class PairedConnection:
             self._pairs.drop_if_told(self)
             self.let_go()
 
-    async def _carry_out(self, lines: list[bytes], own: Poll | Bye | None, origin: Origin) -> bytes:
+    async def _carry_out(self, lines: list[bytes], own: Own | None, origin: Origin) -> bytes:
         session, outbox = self.session, self.outbox
         before = b""
         if outbox.size * 2 > outbox.limit:
@@ -256,7 +265,9 @@ class PairedConnection:
         if session.waiting:
             await session.wait_settled()  # Frames of the last request, whose replies did not fit into its reply.
         if session.waiting:
-            return before + outbox.take_some() + _refusals(lines, "busy", "first take the replies that wait: poll")
+            taken = before + outbox.take_some() + _refusals(lines, "busy", "first take the replies that wait: poll")
+            self._leave_if_asked(own)
+            return taken + _answer_to(own)
         session.burst_left = BURST
         for line in lines:
             session.receive(line)
@@ -265,13 +276,16 @@ class PairedConnection:
             await self._wait(own.wait_ms / 1000, origin)
             if origin.gone and not lines:
                 return b""  # The events wait for a poll whose reply is read.
-        if own is not None and own.id is not None:
-            outbox.reply(LINE_JSON.encode(Ok(id=own.id)))
-        if isinstance(own, Bye):
-            self.finish(0, "the peer left")
-        elif not before and not outbox.size and self.closing is None:
+        if answer := _answer_to(own):
+            outbox.reply(answer)
+        self._leave_if_asked(own)
+        if not before and not outbox.size and self.closing is None:
             await trio.sleep(EMPTY_S)
         return before + outbox.take_some(own.max if isinstance(own, Poll) else MAX_EVENTS)
+
+    def _leave_if_asked(self, own: Own | None) -> None:
+        if isinstance(own, Bye):
+            self.finish(0, "the peer left")
 
     async def _wait(self, seconds: float, origin: Origin) -> None:
         """Until there is something to take, the time is over, another request of the session has come, or the peer is
@@ -331,14 +345,7 @@ class Pairs:
         if connection is None:
             # A peer whose session ended by silence is told this, on any transport.
             return _error(head.id, "unavailable", "there is no such session, or none any more", NO_HEARTBEAT)
-        own: Poll | Bye | None = None
-        if b'"poll"' in lines[-1] or b'"bye"' in lines[-1]:
-            last = _read_head(lines[-1])
-            if last.type in ("poll", "bye"):
-                try:
-                    own = _own(lines.pop())
-                except DECODING as error:
-                    return _error(last.id, "bad_request", sentence(error, "frame", Poll))
+        own = _take_own(lines, head if len(lines) == 1 else _read_head(lines[-1]))
         return await connection.ask(lines, own, origin)
 
     async def _sign_in(self, lines: list[bytes], origin: Origin) -> bytes:
@@ -346,7 +353,9 @@ class Pairs:
             return _error(None, "bad_request", "a request has at least one frame", VIOLATION)
         connection = PairedConnection(self, origin)
         connection.session = self._accept(connection, LINE_JSON, None)
-        return await connection.ask(lines, None, origin)
+        # The first is the hello, or is refused as one.
+        own = _take_own(lines, _read_head(lines[-1])) if len(lines) > 1 else None
+        return await connection.ask(lines, own, origin)
 
     def keep(self, connection: PairedConnection) -> None:
         """It has signed in."""
@@ -380,11 +389,36 @@ class Pairs:
         connection.let_go()
 
 
+def _take_own(lines: list[bytes], last: _Head) -> Own | None:
+    """The last of the lines, taken off, if it is a frame of these transports alone."""
+    if last.type not in ("poll", "bye"):
+        return None
+    try:
+        own: Poll | Bye = _own(lines.pop())
+    except DECODING as error:
+        return _problem(last.id, "bad_request", sentence(error, "frame", Poll))
+    return own
+
+
+def _answer_to(own: Own | None) -> bytes:
+    if isinstance(own, Error):
+        return LINE_JSON.encode(own)
+    return LINE_JSON.encode(Ok(id=own.id)) if own is not None and own.id is not None else b""
+
+
 def _read_head(line: bytes) -> _Head:
+    """As much of it as can be read: a frame of which one field is wrong is its session's, which says what is wrong."""
     try:
         return _head(line)
     except DECODING:
-        return _Head()  # Its session, or that of a stranger, says what is wrong with it.
+        pass
+    fields: dict[str, Any] = {}
+    for decode in _fields:
+        try:
+            fields |= msgspec.structs.asdict(decode(line))
+        except DECODING:
+            continue
+    return _Head(**fields)
 
 
 def _refusals(lines: list[bytes], code: str, message: str) -> bytes:
@@ -392,6 +426,8 @@ def _refusals(lines: list[bytes], code: str, message: str) -> bytes:
 
 
 def _error(request_id: ReplyId, code: str, message: str, close: int | None = None) -> bytes:
-    return LINE_JSON.encode(
-        Error(id=request_id, code=code, message=message, temporary=BY_NAME[code].temporary, close=close)
-    )
+    return LINE_JSON.encode(_problem(request_id, code, message, close))
+
+
+def _problem(request_id: ReplyId, code: str, message: str, close: int | None = None) -> Error:
+    return Error(id=request_id, code=code, message=message, temporary=BY_NAME[code].temporary, close=close)

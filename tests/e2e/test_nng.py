@@ -64,12 +64,32 @@ async def test_frames_of_one_request_are_carried_out_together(start: Start, nurs
             assert (await ann.request(frame))[0]["code"] == "bad_request"
 
 
+async def test_what_is_wrong_with_one_frame_is_said_of_that_frame(start: Start, nursery: trio.Nursery) -> None:
+    async with start(nng=ON) as node:
+        ann = await NngPeer.connect(node, nursery)
+        hello = {"type": "hello", "id": 1, "token": issue(node, "ann")}
+        told = await ann.request(hello, {"type": "poll", "id": 2, "wait_ms": 30_000})
+        assert [frame["type"] for frame in told] == ["welcome", "ok"]
+        for bad in ("", 1 << 60):
+            (told,) = await ann.request({"type": "send", "id": bad, "to": "user:ann", "body": "x"})
+            assert (told["code"], told.get("close")) == ("bad_request", None)
+        sent, refused, *_ = await ann.request(
+            {"type": "send", "id": 3, "to": "user:ann", "body": "kept"}, {"type": "poll", "id": 4, "wait_ms": 99_999}
+        )
+        assert (sent["type"], sent["id"], refused["code"], refused["id"]) == ("ack", 3, "bad_request", 4)
+        (told,) = [frame for frame in await ann.request({"type": "bye", "id": ""}) if frame["type"] == "error"]
+        assert (told["code"], told["message"][:3]) == ("bad_request", "id:")
+        (page,) = await ann.request({"type": "history", "id": 5, "room": "dm:ann:ann"})
+        assert [entry["body"] for entry in page["entries"]] == ["kept"]
+
+
 async def test_a_stranger_is_told_why_and_has_no_session(start: Start, nursery: trio.Nursery) -> None:
     async with start(nng=ON) as node:
         peer = await NngPeer.connect(node, nursery)
         for frames, code, close in (
             ([{"type": "send", "to": "user:bob", "body": "x"}], "bad_request", 4501),
             ([{"type": "hello"}, {"type": "ping", "id": 1}], "unauthorized", 4500),
+            ([{"type": "hello"}, {"type": "poll", "id": 1, "wait_ms": 30_000}], "unauthorized", 4500),
             ([{"type": "poll", "wait_ms": 30_000}], "bad_request", 4501),
         ):
             (error,) = await peer.request(*frames)

@@ -182,6 +182,45 @@ async def test_a_poll_has_bounds(house: House, autojump_clock: MockClock, fields
     assert next(iter(fields)) in error["message"]
 
 
+async def test_a_malformed_poll_is_refused_alone(house: House, autojump_clock: MockClock) -> None:
+    _, secret = await house.signed_in()
+    told = await house.ask({"type": "a", "id": 3}, {"type": "poll", "id": 4, "wait_ms": 99_999}, secret=secret)
+    assert [(each["id"], each.get("code")) for each in told] == [(3, None), (4, "bad_request")]
+    assert house.sessions[0].frames[1:] == [{"type": "a", "id": 3, "session": secret}]
+
+
+@pytest.mark.parametrize("own", ["poll", "bye"])
+@pytest.mark.parametrize("bad", ["", 1 << 60, [1], {}])
+async def test_what_is_wrong_with_the_id_of_a_poll_or_bye_is_told(
+    house: House, autojump_clock: MockClock, own: str, bad: object
+) -> None:
+    _, secret = await house.signed_in()
+    told = await house.ask({"type": "a", "id": 3}, {"type": own, "id": bad}, secret=secret)
+    assert [(each.get("id"), each.get("code")) for each in told] == [(3, None), (None, "bad_request")]
+    assert told[1]["message"].startswith("id:")
+    assert house.sessions[0].calls == [], "a bye that is refused ends nothing"
+
+
+@pytest.mark.parametrize("field", [{"id": ""}, {"id": 1 << 60}, {"id": [1]}, {"type": 5}])
+async def test_a_session_says_what_is_wrong_with_the_frame_that_names_it(
+    house: House, autojump_clock: MockClock, field: dict[str, Any]
+) -> None:
+    _, secret = await house.signed_in()
+    (told,) = await house.ask({"type": "a", **field}, secret=secret)
+    assert told == house.sessions[0].frames[1], "the session got it, which says it back"
+    assert len(house.sessions) == 1
+
+
+@pytest.mark.parametrize("own", ["poll", "bye"])
+async def test_a_first_request_may_end_with_a_poll_or_bye(house: House, autojump_clock: MockClock, own: str) -> None:
+    told = await house.ask({"type": "hello", "id": 1}, {"type": "a", "id": 2}, {"type": own, "id": 3})
+    assert [each["id"] for each in told] == [1, 2, 3] and told[2]["type"] == "ok"
+    await trio.testing.wait_all_tasks_blocked()
+    (session,) = house.sessions
+    assert [each["type"] for each in session.frames] == ["hello", "a"]
+    assert session.calls == (["ended"] if own == "bye" else [])
+
+
 async def test_a_poll_of_a_peer_that_goes_takes_no_events(
     house: House, autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
@@ -229,6 +268,8 @@ async def test_a_session_makes_so_many_requests_at_a_time(
         await trio.testing.wait_all_tasks_blocked()
         told = await house.ask({"type": "a", "id": 1}, {"type": "b", "id": 2}, secret=secret)
         assert [(each["id"], each["code"]) for each in told] == [(1, "busy"), (2, "busy")]
+        told = await house.ask({"type": "a", "id": 1}, {"type": "poll", "id": 2}, secret=secret)
+        assert [(each["id"], each["code"]) for each in told] == [(1, "busy"), (2, "busy")]
 
 
 async def test_a_request_that_finds_nothing_takes_a_moment(house: House, autojump_clock: MockClock) -> None:
@@ -256,6 +297,10 @@ async def test_a_crowded_session_carries_out_nothing_before_its_events_are_taken
     house.sessions[0].waiting = True
     told = await house.ask({"type": "b", "id": 2}, secret=secret)
     assert (told[-1]["id"], told[-1]["code"]) == (2, "busy")
+    assert await house.ask({"type": "poll", "id": 3}, secret=secret) == [{"type": "ok", "id": 3}]
+    (told,) = await house.ask({"type": "bye", "id": 4}, secret=secret)
+    await trio.testing.wait_all_tasks_blocked()
+    assert told == {"type": "ok", "id": 4} and house.sessions[0].calls[-1] == "ended"
 
 
 # ---------------------------------------------------------------------------------------------- the end
