@@ -9,6 +9,7 @@ import trio
 from gochat.actors.room_context import RoomContext
 from gochat.actors.subscriber import send_best_effort
 from gochat.domain import commands
+from gochat.domain.draft import may_post
 from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.receipts import SMALL_ROOM, tells_read
 from gochat.domain.record import RoomRecord
@@ -45,7 +46,7 @@ class EphemeralEvents:
                 if self._live.ephemera is not None:
                     event = commands.Read(room=record.room, user=command.user, seq=seq)
                     self._live.ephemera.tell(event, withheld=not shared)
-        elif self._type(record, command.user) and self._live.ephemera is not None:
+        elif self._type(record, command) and self._live.ephemera is not None:
             self._live.ephemera.tell(command)
 
     def hear(self, record: RoomRecord, command: Passed, *, withheld: bool) -> None:
@@ -56,15 +57,12 @@ class EphemeralEvents:
             if self._is_news(command.user, seq):
                 self._tell_read(record, command.user, seq, withheld=withheld)
         elif not withheld:
-            self._type(record, command.user, HEARD_EVERY_S)
+            self._type(record, command, HEARD_EVERY_S)
 
     def _open(self, record: RoomRecord, sender: str) -> bool:
         """Whether a message of the sender's would come to the other of a private room as any other."""
         relation = record.relation
         return relation is None or way(relation, sender, self._policy, self._now_ms()) == "open"
-
-    def _muted(self, record: RoomRecord, user: str) -> bool:
-        return bool(record.sanctions) and record.sanctioned(user, "mute", self._now_ms())
 
     def _is_news(self, user: str, seq: int) -> bool:
         """Whether the user has not been known to have read so far."""
@@ -90,10 +88,11 @@ class EphemeralEvents:
         send_best_effort(sessions, replies.Read(room=record.room, sender=user, seq=seq))
         return shared
 
-    def _type(self, record: RoomRecord, user: str, every_s: float = TYPING_EVERY_S) -> bool:
+    def _type(self, record: RoomRecord, command: commands.Typing, every_s: float = TYPING_EVERY_S) -> bool:
         """Tell the others that the user types, if the rules let them know, and it was not told just now. Whether it was
         told."""
-        if not _small(record) or not self._open(record, user) or self._muted(record, user):
+        user = command.user
+        if not _small(record) or not self._open(record, user) or may_post(record, command, self._now_ms()):
             return False
         now = trio.current_time()
         if now - self._typed.get(user, -every_s) < every_s:

@@ -75,6 +75,29 @@ CHANGED = Denied("conflict", "it has changed since; read it again", rule="if_mat
 """The condition of a command does not hold."""
 
 RANK: dict[Role | None, int] = {None: 0, "member": 1, "moderator": 2, "owner": 3}
+_POST_RANK: dict[PostRight, int] = {"members": 1, "moderators": 2, "owner": 3}
+
+
+def rank(record: RoomRecord, command: commands.AnyCommand) -> int:
+    """The rank in the group that the command's user acts with."""
+    return RANK["owner"] if command.admin else RANK[record.members.get(command.user)]
+
+
+def muted(record: RoomRecord, command: commands.AnyCommand, now_ms: int) -> Denied | None:
+    """Refuses users who may not say anything in the group for now."""
+    if not record.sanctions or command.admin or not record.sanctioned(command.user, "mute", now_ms):
+        return None
+    until = record.sanctions[command.user, "mute"]
+    left_ms = None if until is None else until - now_ms
+    return Denied("forbidden", "you are muted in this group", retry_after_ms=left_ms, rule="group.muted")
+
+
+def may_post(record: RoomRecord, command: commands.AnyCommand, now_ms: int) -> Denied | None:
+    """Refuses users who may not write in the group, whose typing is told to nobody either. A private room refuses
+    nobody by this: there the relation of the two decides."""
+    if record.post != "members" and rank(record, command) < _POST_RANK[record.post]:
+        return Denied("forbidden", f"only {record.post} may write here", rule="group.post")
+    return muted(record, command, now_ms)
 
 
 class KnownKeys(Protocol):
@@ -298,16 +321,10 @@ class Draft:
         return expects is None or expects == (draft.title, draft.history, draft.post)
 
     def _rank(self, command: commands.AnyCommand) -> int:
-        return RANK["owner"] if command.admin else RANK[self.draft.members.get(command.user)]
+        return rank(self.draft, command)
 
     def _muted(self, command: commands.AnyCommand) -> Denied | None:
-        """Refuses users who may not say anything in the group for now."""
-        draft = self.draft
-        if not draft.sanctions or command.admin or not draft.sanctioned(command.user, "mute", self._now_ms):
-            return None
-        until = draft.sanctions[command.user, "mute"]
-        left_ms = None if until is None else until - self._now_ms
-        return Denied("forbidden", "you are muted in this group", retry_after_ms=left_ms, rule="group.muted")
+        return muted(self.draft, command, self._now_ms)
 
     def _as_it_is(self) -> Done:
         return Done(self.draft.head, self.draft.ts, True)

@@ -23,6 +23,7 @@ from gochat.domain.draft import (
     RecentKeys,
     RecentMessages,
     RoomRules,
+    may_post,
 )
 from gochat.domain.group_turn import GroupTurn
 from gochat.domain.ids import dm_users
@@ -45,8 +46,6 @@ __all__ = [
     "RoomRules",
     "Turn",
 ]
-
-_POST_RANK = {"members": 1, "moderators": 2, "owner": 3}
 
 
 class Turn(GroupTurn):
@@ -337,9 +336,4 @@ class Turn(GroupTurn):
         return Done(command.seq, target.ts)
 
     def _may_post(self, command: commands.Send | commands.Edit | commands.React) -> Denied | None:
-        draft = self.draft
-        if self._dm:
-            return None
-        if draft.post != "members" and self._rank(command) < _POST_RANK[draft.post]:
-            return Denied("forbidden", f"only {draft.post} may write here", rule="group.post")
-        return self._muted(command)
+        return None if self._dm else may_post(self.draft, command, self._now_ms)

@@ -11,10 +11,14 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from gochat.actors import deliveries
+from gochat.actors.ephemeral import TYPING_EVERY_S
 from gochat.actors.fact_batch import FactBatch
+from gochat.actors.foreign import hear_event
 from gochat.actors.live import SLICE
 from gochat.domain import commands, facts
+from gochat.domain.facts import PostRight
 from gochat.domain.receipts import SMALL_ROOM
+from gochat.domain.turn import Done
 from gochat.protocol.replies import Read, Typing
 from tests.actors.house import TEA, House, Recorder, keep_house, run
 from tests.waiting import until
@@ -70,6 +74,32 @@ async def test_reads_and_typing_are_told_softly(house: House, autojump_clock: Mo
     assert cat.told == []
     (entry,) = (await house.archive.welcome("bob", 15, [])).rooms
     assert entry.read == 3
+
+
+@pytest.mark.parametrize("post", ["members", "moderators", "owner"])
+async def test_typing_of_members_who_may_not_write_is_told_to_nobody(
+    house: House, autojump_clock: MockClock, post: PostRight
+) -> None:
+    ann = Recorder(house, "ann")
+    await house.tea("bob", "mod", "dan")
+    await house.outcomes(
+        commands.SetRole(room=TEA, user="ann", member="mod", role="moderator"),
+        commands.Configure(room=TEA, user="ann", post=post),
+        commands.Mute(room=TEA, user="ann", member="dan"),
+    )
+    ann.soft.clear()
+    users = ("bob", "mod", "dan", "ann")
+    await house.outcomes(*(commands.Typing(room=TEA, user=user) for user in users))
+    told = [event.sender for event in ann.told]
+    wrote = await house.outcomes(*(say for user in users for say in house.say("x", user=user)))
+    may = [user for user, outcome in zip(users, wrote, strict=True) if isinstance(outcome, Done)]
+    assert told == [user for user in may if user != "ann"]
+    ann.soft.clear()
+    await trio.sleep(TYPING_EVERY_S)
+    for user in users:
+        hear_event(house.rooms, house.live, commands.Typing(room=TEA, user=user), False)
+    await house.settled()
+    assert [event.sender for event in ann.told] == told, "nor where another node has let it pass"
 
 
 async def test_in_a_large_room_reads_are_told_to_the_reader_alone(house: House, autojump_clock: MockClock) -> None:
