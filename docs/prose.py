@@ -70,7 +70,7 @@ GLOSSARY: dict[str, str] = {
         ("num", "room_pk"),
         ("Knowledge", "Prefetched"),
         ("gather", "prefetch"),
-        ("Passing", "EphemeralEvents"),
+        ("Passing", "RoomEvents"),
         ("tell_softly push_soft", "send_best_effort"),
         ("Place Places", "Position"),
         ("apart", "catching_up"),

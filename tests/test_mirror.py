@@ -60,10 +60,10 @@ COVERS: dict[str, tuple[str, ...]] = {
     "tests/actors/test_room.py": (
         "actors/attempt",
         "actors/decisions",
-        "actors/ephemeral",
         "actors/events",
         "actors/room_context",
         "actors/telling",
+        "actors/typing_events",
     ),
     "tests/e2e/test_devices.py": ("session/devices",),
     "tests/e2e/test_deadlines.py": ("session/deadlines",),

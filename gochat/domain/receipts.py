@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from gochat.domain.ids import is_dm
+from gochat.domain.ids import dm_users, is_dm
 from gochat.domain.record import RoomRecord
 from gochat.domain.relationship import ContactPolicy, Relation, way
 
@@ -18,10 +18,20 @@ from gochat.domain.relationship import ContactPolicy, Relation, way
 SMALL_ROOM: Final = 50
 
 
+def is_small(record: RoomRecord) -> bool:
+    """Whether the others of the room may be told who reads and who types."""
+    return len(record.members) <= SMALL_ROOM
+
+
+def has_seat(record: RoomRecord, user: str) -> bool:
+    """An admin looks on without one."""
+    return user in dm_users(record.room) if is_dm(record.room) else user in record.members
+
+
 def keeps_got(record: RoomRecord) -> bool:
     """Whether anything is kept or told of what the devices of a room's users confirm: not in a large group, nor where a
     user is alone."""
-    return record.relation is not None if is_dm(record.room) else len(record.members) <= SMALL_ROOM
+    return record.relation is not None if is_dm(record.room) else is_small(record)
 
 
 def tells_read(relation: Relation, reader: str, policy: ContactPolicy, now_ms: int) -> bool:

@@ -10,9 +10,9 @@ import trio
 from trio.testing import MockClock
 
 from gochat.actors.backlog import MOST_EVENTS
-from gochat.actors.ephemeral import HEARD_EVERY_S, TYPING_EVERY_S
 from gochat.actors.foreign import hear_event, hear_presence
 from gochat.actors.room import RoomActor
+from gochat.actors.typing_events import HEARD_EVERY_S, TYPING_EVERY_S
 from gochat.domain import commands
 from gochat.domain.commands import AnyEphemeral
 from gochat.domain.receipts import SMALL_ROOM
@@ -281,7 +281,7 @@ async def test_an_event_that_crashes_costs_nobody_else(
         raise RuntimeError("a bug")
 
     with monkeypatch.context() as patch:
-        patch.setattr("gochat.actors.ephemeral.EphemeralEvents.hear", crashes)
+        patch.setattr("gochat.actors.typing_events.TypingEvents.hear", crashes)
         await heard(house, typing("bob"), got("bob", 1))
     await heard(house, typing("cat"))
     assert ann.told == [Got(room=TEA, got={"bob": 1}), Typing(room=TEA, sender="cat")]

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from trio.testing import MockClock
 
 from gochat.actors import deliveries
-from gochat.actors.ephemeral import TYPING_EVERY_S
 from gochat.actors.fact_batch import FactBatch
 from gochat.actors.foreign import hear_event
 from gochat.actors.live import SLICE
+from gochat.actors.typing_events import TYPING_EVERY_S
 from gochat.domain import commands, facts
 from gochat.domain.facts import PostRight
 from gochat.domain.receipts import SMALL_ROOM

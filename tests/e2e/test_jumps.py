@@ -8,7 +8,7 @@ import time
 import pytest
 import trio
 
-from gochat.actors.ephemeral import TYPING_EVERY_S
+from gochat.actors.typing_events import TYPING_EVERY_S
 from tests.e2e.conftest import Start
 from tests.e2e.peer import Peer
 
