@@ -62,7 +62,7 @@ class Ping(Request, tag="ping", kw_only=True):
 
 
 class Pong(Request, tag="pong", kw_only=True):
-    """The answer to the server's `ping` event; it gets no reply."""
+    """The answer to the server's `ping` event; it gets no reply, whether it has an `id` or not."""
 
 
 class Send(Request, tag="send", kw_only=True):

@@ -133,6 +133,14 @@ async def test_deleting(connect: Connect, transport: str) -> None:
     assert (await ann.ask("edit", room="dm:ann:bob", seq=1, body="x"))["code"] == "not_found"
 
 
+async def test_a_pong_has_no_reply_though_it_has_an_id(connect: Connect, transport: str) -> None:
+    """As the protocol says under Frames: the next reply is that of the next request."""
+    ann: Peer = await connect("ann", transport)
+    await ann.send({"type": "pong", "id": 1})
+    await ann.send({"type": "ping", "id": 2})
+    assert await ann.event("ok", "pong") == {"type": "pong", "id": 2}
+
+
 async def test_reading_and_typing(connect: Connect, transport: str) -> None:
     ann: Peer = await connect("ann", transport)
     bob: Peer = await connect("bob", transport)
