@@ -8,7 +8,7 @@ script or an emoji needs stay as they are. Left out are
   direction marks where no letter is written from right to left;
 - joiners, variation selectors, zero-width spaces and tags, except where they change what is drawn: joiners in Arabic,
   Indic and their like, and in emoji; zero-width spaces beside scripts that need them, such as Thai and Khmer;
-- marks piled up on one letter: all but 4 accents, 8 of any kind.
+- marks piled up on one letter: all but 4 accents, 8 of any kind, which also bounds the cost of putting marks in order.
 
 Blank letters are read as a space, except in braille. Lines are separated by `\\n` alone, at most 4 of them in a row. A
 text of one line has one space for each run of white space, and begins with no mark. Cleaning twice changes nothing.
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from unicodedata import bidirectional, category
+from unicodedata import bidirectional, category, combining
 
 _LINE_ENDS = "\r\v\f\x85\u2028\u2029"
 _CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f"
@@ -191,15 +191,18 @@ def _balanced(line: str) -> str:
     """The line less the embeddings and isolates that do not end in it, and less ends of nothing (UAX 9, BD9)."""
     opened: list[int] = []
     paired: set[int] = set()
+    isolates = 0  # The number of those that are open.
     for index, char in enumerate(line):
         if char in _EMBEDDINGS or char in _ISOLATES:
             opened.append(index)
+            isolates += char in _ISOLATES
         elif char == _POP and opened and line[opened[-1]] in _EMBEDDINGS:
             paired.update((opened.pop(), index))
-        elif char == _POP_ISOLATE and any(line[start] in _ISOLATES for start in opened):
+        elif char == _POP_ISOLATE and isolates:
             while line[opened[-1]] not in _ISOLATES:
                 opened.pop()
             paired.update((opened.pop(), index))
+            isolates -= 1
     return "".join(char for index, char in enumerate(line) if char not in _TURNING or index in paired)
 
 
@@ -207,7 +210,7 @@ def _without_heaps(run: re.Match[str]) -> str:
     """The signs less the marks that are too many on one letter."""
     kept, marks = "", 0
     for char in run[0]:
-        marks = marks + 1 if category(char) in ("Mn", "Me") else 0
+        marks = marks + 1 if category(char) in ("Mn", "Me") or combining(char) else 0
         kept += char if marks <= _MAX_MARKS else ""
     return kept
 

@@ -53,6 +53,8 @@ _TO_HIRAGANA: Final = 0x60
 
 #: ASCII needs no table: letters and digits in a row are words; these are its signs, by Unicode's categories (S*).
 ASCII_SIGNS: Final = "$+<=>^`|~"
+#: Signs and marks in a row, more than any text needs.
+_MANY_MARKS: Final = re.compile(r"[^\w\s!-~]{33,}").sub
 _ASCII_WORDS: Final = re.compile(f"[a-z0-9]+|[{re.escape(ASCII_SIGNS)}]").findall
 
 
@@ -63,10 +65,24 @@ def words(text: str) -> list[str]:
         found: list[str] = _ASCII_WORDS(text.lower())
         return found
     # Compatibility letters first, so that the table meets none; taken apart, so that accents stand by themselves.
-    folded = unicodedata.normalize("NFKD", text).translate(_TABLE)
+    folded = unicodedata.normalize("NFKD", _MANY_MARKS(_in_order, text)).translate(_TABLE)
     if not folded.isascii():
         folded = unicodedata.normalize("NFC", folded)
     return folded.split()
+
+
+def _in_order(run: re.Match[str]) -> str:
+    """The marks as they are decomposed, in canonical order. `normalize` puts them there too, but takes the square of
+    their number for it, and a query may have as many as fit into a frame."""
+    ordered: list[str] = []
+    marks: list[str] = []
+    for char in "".join([unicodedata.normalize("NFKD", char) for char in run[0]]):
+        if unicodedata.combining(char):
+            marks.append(char)
+        else:
+            ordered += [*sorted(marks, key=unicodedata.combining), char]
+            marks.clear()
+    return "".join(ordered + sorted(marks, key=unicodedata.combining))
 
 
 class _Table(dict[int, str]):

@@ -11,6 +11,7 @@ from gochat.domain.confusables import is_invisible
 #: Read as a dot in domain names (IDNA 2003, RFC 3490 section 3.1), besides those that NFKC makes one.
 IDEOGRAPHIC_DOTS = "\u3002\uff61"
 LONGEST_HOST = 253  # RFC 1035, 2.3.4
+_LONGEST_LABEL = 63
 #: One more than the longest rule of the public suffix list has.
 _MOST_LABELS = 7
 
@@ -66,9 +67,15 @@ def canonical_host(host: str) -> str:
 
 
 def _a_label(label: str) -> str:
-    """RFC 3492. A label without a punycode form (a lone surrogate) is escaped: it is no own domain in any case."""
+    """RFC 3492. A label without a punycode form (a lone surrogate) is escaped: it is no own domain in any case.
+
+    So is one that is too long for DNS already, and longer in punycode: nothing can be looked up by it, and its punycode
+    would cost the square of its length.
+    """
     if label.isascii():
         return label
+    if len(label) > _LONGEST_LABEL:
+        return label.encode("ascii", "backslashreplace").decode("ascii")
     return "xn--" + label.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode("punycode").decode(
         "ascii"
     )
@@ -89,8 +96,11 @@ def is_public(host: str, suffixes: Collection[str]) -> bool:
 
 
 def is_own(host: str, own_domains: Collection[str]) -> bool:
-    while host:
-        if host in own_domains:
+    if host in own_domains:
+        return True
+    dot = host.rfind(".")
+    while dot >= 0 and len(host) - dot <= LONGEST_HOST + 1:
+        if host[dot + 1 :] in own_domains:
             return True
-        host = host.partition(".")[2]
+        dot = host.rfind(".", 0, dot)
     return False

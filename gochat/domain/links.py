@@ -23,7 +23,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Collection, Iterator
+from itertools import accumulate
 from typing import NamedTuple
 
 from gochat.domain.confusables import is_invisible, script
@@ -40,7 +42,7 @@ from gochat.domain.sites import (
     without_sentence,
 )
 
-__all__ = ["Link", "canonical_host", "foreign_links", "suffix_rules"]
+__all__ = ["Link", "canonical_host", "foreign_links", "has_foreign_link", "suffix_rules"]
 
 #: How much of a host behind a scheme is looked at: a label of one character may be percent-encoded in 12.
 _MOST_OF_HOST = 4 * LONGEST_HOST
@@ -82,7 +84,9 @@ _WRITTEN = re.compile(
 _AFTER_SCHEME = re.compile(r":([/\\]+)([^\s/\\?#<>\"]+)")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.*-]*\Z", re.IGNORECASE)
 _LONGEST_SCHEME = 21
-_BEHIND_HOST = rf"(?!@)(?=({FOLLOWS})?)\.?((?::\d{{1,5}})?(?:[/?#][^\s<>\"]*)?)"
+#: What follows in the sentence; port and path, or the `@` of a mail address. A host that an `@` refused would be looked
+#: for again from each of its labels.
+_BEHIND_HOST = rf"(?=({FOLLOWS})?)\.?((?<!\.)@|(?::\d{{1,5}})?(?:[/?#][^\s<>\"]*)?)"
 _BARE = re.compile(
     rf"(?<![^\W_]|[@{_MARKS}]|%(?=[2-7][\da-fA-F]))((?<![/\\])|(?<=//))({_LABEL}(?:\.{_LABEL})++){_BEHIND_HOST}"
 )
@@ -98,7 +102,10 @@ _GLUED = re.compile(
 _GLUED_OTHERS = re.compile(r"[\u0370-\u058f](?=[\u0590-\ud7ff])|[\u0590-\ud7ff](?=[\u0370-\u058f])").search
 _AFTER_MAIL = re.compile(rf"@({_LABEL}(?:\.{_LABEL})++)((?::\d{{1,5}}|[/?#])[^\s<>\"]*)")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s\[\](){}<>\"'`,;:|*!]+)", re.IGNORECASE)
-_REST = re.compile(r"[^\s<>\"]*")
+#: A part of a text that a link doesn't go beyond.
+_RUNS = re.compile(r"[^\s<>\"]+").finditer
+_PATH_SIGNS = frozenset(":/?#\\")
+_BRACKETS = (("(", ")"), ("[", "]"), ("{", "}"))
 _IPV4 = re.compile(r"(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}").fullmatch
 
 
@@ -121,6 +128,15 @@ class Link(NamedTuple):
     host: str
 
 
+class _Found(NamedTuple):
+    """A link whose host ends at `end`; its path ends where `text` says, which is as long as the text that was read."""
+
+    start: int
+    end: int
+    host: str
+    text: str
+
+
 def foreign_links(text: str, own_domains: Collection[str], suffixes: Collection[str]) -> list[Link]:
     """Every link to a host that is neither one of `own_domains` (canonical) nor below one, in order of the text.
 
@@ -128,26 +144,43 @@ def foreign_links(text: str, own_domains: Collection[str], suffixes: Collection[
     """
     if not may_have_links(text):
         return []
-    read = text if text.isascii() else _IDEOGRAPHIC_DOT.sub(".", text.translate(_READ))
-    is_written = _IN_BRACKETS(read) is not None or (("&" in read or "%" in read) and _ENCODED(read) is not None)
-    plain = _WRITTEN.sub(_unwritten, read) if is_written else read
-    found = list(_with_scheme(plain, own_domains)) if ":" in plain else []
-    if _may_have_bare(plain, suffixes):
-        found += _without_scheme(plain, own_domains, suffixes)
-    if "@" in plain:
-        found += _after_mail(plain, own_domains, suffixes)
-    if suffixes and may_be_spelled(plain):
-        found += _spelled(plain, own_domains)
+    read, plain = _as_read(text)
+    found = list(_found(plain, own_domains, suffixes))
     if not found:
         return []
+    ends = {source: _Ends(source) for source in {each.text for each in found}}
     links: list[Link] = []
-    for start, end, host in sorted(found):
+    for start, end, host in sorted((each.start, ends[each.text].of(each.end), each.host) for each in found):
         if not (links and links[-1].end >= end and links[-1].host == host):
             links.append(Link(start, end, host))
     if plain is text:
         return links
     at = _spots(text, read)
     return [Link(at[link.start], at[link.end - 1] + 1, link.host) for link in links]
+
+
+def has_foreign_link(text: str, own_domains: Collection[str], suffixes: Collection[str]) -> bool:
+    """Whether `foreign_links` has any, for the cost of the first one."""
+    return may_have_links(text) and any(True for _ in _found(_as_read(text)[1], own_domains, suffixes))
+
+
+def _as_read(text: str) -> tuple[str, str]:
+    """The text as browsers read its characters, and the same with the dots that are written in another way."""
+    read = text if text.isascii() else _IDEOGRAPHIC_DOT.sub(".", text.translate(_READ))
+    is_written = _IN_BRACKETS(read) is not None or (("&" in read or "%" in read) and _ENCODED(read) is not None)
+    return read, _WRITTEN.sub(_unwritten, read) if is_written else read
+
+
+def _found(plain: str, own_domains: Collection[str], suffixes: Collection[str]) -> Iterator[_Found]:
+    """The foreign links in no order, some of them twice."""
+    if ":" in plain:
+        yield from _with_scheme(plain, own_domains)
+    if _may_have_bare(plain, suffixes):
+        yield from _without_scheme(plain, own_domains, suffixes)
+    if "@" in plain:
+        yield from _after_mail(plain, own_domains, suffixes)
+    if suffixes and may_be_spelled(plain):
+        yield from _spelled(plain, own_domains)
 
 
 def may_have_links(text: str) -> bool:
@@ -208,7 +241,7 @@ def _spots(text: str, plain: str) -> list[int]:
     return places + at[done:]
 
 
-def _with_scheme(plain: str, own_domains: Collection[str]) -> Iterator[tuple[int, int, str]]:
+def _with_scheme(plain: str, own_domains: Collection[str]) -> Iterator[_Found]:
     for match in _AFTER_SCHEME.finditer(plain):
         user, at, rest = match[2].rpartition("@")
         host = _HOST.match(rest)
@@ -219,7 +252,7 @@ def _with_scheme(plain: str, own_domains: Collection[str]) -> Iterator[tuple[int
         scheme = _SCHEME.search(plain, max(0, colon - _LONGEST_SCHEME), colon)
         if len(match[1]) > 1 or (scheme is not None and scheme[0].lower() in ("http", "https")):
             end = match.start(2) + len(user) + len(at) + host.end()
-            yield scheme.start() if scheme else colon, _trimmed_end(plain, end), name
+            yield _Found(scheme.start() if scheme else colon, end, name, plain)
 
 
 def _may_have_bare(plain: str, suffixes: Collection[str]) -> bool:
@@ -243,9 +276,7 @@ def _labels(lowered: str) -> list[str]:
     return [*unicodedata.normalize("NFKC", labels.replace("_", " ")).split(), *glued]
 
 
-def _without_scheme(
-    plain: str, own_domains: Collection[str], suffixes: Collection[str]
-) -> Iterator[tuple[int, int, str]]:
+def _without_scheme(plain: str, own_domains: Collection[str], suffixes: Collection[str]) -> Iterator[_Found]:
     masked = without_com(_MAIL(_masked, plain) if "@" in plain else plain)
     others = []  # The same text, less the letters that a host may be glued to.
     is_ascii = masked.isascii()
@@ -253,17 +284,18 @@ def _without_scheme(
         others.append(masked.translate(_LATIN_ALONE))
     if not is_ascii and _GLUED_OTHERS(masked) is not None:
         others.append(masked.translate(_CASED_ALONE))
-    taken: list[tuple[int, int]] = []
+    taken = bytearray(len(masked) if others else 0)
     for start, end, host, own in _bare(masked, own_domains, suffixes, with_own=bool(others)):
-        taken.append((start, end))
+        if others:
+            taken[start:end] = b"\1" * (end - start)
         if not own:
-            yield start, _trimmed_end(plain, end), host
+            yield _Found(start, end, host, plain)
     for alone in others:
         for start, end, host, own in _bare(alone, own_domains, suffixes, with_own=False):
-            is_free = not any(first < end and start < last for first, last in taken)
+            is_free = not any(taken[start:end])
             if not own and is_free and not (plain[end : end + 1] == "_" and not is_clear(plain[start:end])):
-                taken.append((start, end))
-                yield start, _trimmed_end(alone, end), host
+                taken[start:end] = b"\1" * (end - start)
+                yield _Found(start, end, host, alone)
 
 
 def _bare(
@@ -275,7 +307,8 @@ def _bare(
     likely = {
         (name, follows, rest)
         for _, name, follows, rest in pattern.findall(masked)
-        if (with_own or name not in own_domains)
+        if rest != "@"
+        and (with_own or name not in own_domains)
         and (
             (top := name[name.rfind(".") + 1 :].lower()) in suffixes
             or not top.isascii()
@@ -302,18 +335,18 @@ def _masked(mail: re.Match[str]) -> str:
     return "@" * (mail.end(1) - mail.start()) + (mail[2] if is_plain else "@" * len(mail[2]))
 
 
-def _after_mail(plain: str, own_domains: Collection[str], suffixes: Collection[str]) -> Iterator[tuple[int, int, str]]:
+def _after_mail(plain: str, own_domains: Collection[str], suffixes: Collection[str]) -> Iterator[_Found]:
     for match in _AFTER_MAIL.finditer(plain):
         host = canonical_host(match[1])
         if not is_own(host, own_domains) and is_public(host, suffixes):
-            yield match.start(1), _trimmed_end(plain, match.end(1)), host
+            yield _Found(match.start(1), match.end(1), host, plain)
 
 
-def _spelled(plain: str, own_domains: Collection[str]) -> Iterator[tuple[int, int, str]]:
+def _spelled(plain: str, own_domains: Collection[str]) -> Iterator[_Found]:
     for start, end, name in spelled_hosts(plain):
         host = canonical_host(name)
         if not is_own(host, own_domains):
-            yield start, _trimmed_end(plain, end), host
+            yield _Found(start, end, host, plain)
 
 
 def _judged(
@@ -332,17 +365,50 @@ def _judged(
             return None
         if name in suffixes:
             return None
+    if len(name) > _MOST_OF_HOST:
+        return None
     host = canonical_host(name)
     own = is_own(host, own_domains)
     return (len(name), host, own) if own or is_public(host, suffixes) or (rest and _IPV4(host)) else None
 
 
-def _trimmed_end(plain: str, end: int) -> int:
-    """Where the link ends that is known to reach `end`: at a space, less the marks that belong to the sentence."""
-    rest = _REST.match(plain, end)
-    path = rest[0] if rest and rest[0][:1] in (":", "/", "?", "#", "\\") else ""
-    while path and (
-        path[-1] in _ENDS or (path[-1] in ")]}" and path.count(path[-1]) > path.count("([{"[")]}".index(path[-1])]))
-    ):
-        path = path[:-1]
-    return end + len(path)
+class _Ends:
+    """Where the links of one text end: before a space, less the marks that belong to the sentence. A link ends after
+    its path, and a text may be all links, so each part without spaces is gone through once for all of them."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._spans = [match.span() for match in _RUNS(text)]
+        self._runs: dict[int, _Run] = {}
+
+    def of(self, end: int) -> int:
+        """The end of the link whose host ends at `end`."""
+        if end == len(self._text) or self._text[end] not in _PATH_SIGNS:
+            return end
+        start, stop = self._spans[bisect_right(self._spans, (end, len(self._text))) - 1]
+        run = self._runs.get(start)
+        if run is None:
+            run = self._runs[start] = _Run(self._text[start:stop])
+        return start + run.end_of(end - start)
+
+
+class _Run:
+    """A part without spaces. A closing bracket at its end belongs to a path in which an opening one has no other."""
+
+    def __init__(self, run: str) -> None:
+        self._tail = len(run.rstrip(_ENDS + ")]}"))
+        self._brackets: list[tuple[list[int], list[int]]] = []
+        for opening, closing in _BRACKETS:
+            closers = [place for place in range(len(run) - 1, self._tail - 1, -1) if run[place] == closing]
+            if closers:
+                steps = ((char == closing) - (char == opening) for char in run)
+                self._brackets.append((closers, [*accumulate(steps, initial=0)]))
+
+    def end_of(self, start: int) -> int:
+        """The end of the path that begins at `start`."""
+        end = max(start, self._tail)
+        for closers, surplus in self._brackets:
+            too_many = max(0, surplus[-1] - surplus[start])
+            if too_many < len(closers):
+                end = max(end, closers[too_many] + 1)
+        return end

@@ -77,7 +77,11 @@ _DISHONEST = re.compile(rf"[^\w\s{re.escape(''.join(sorted(HONEST)))}]|_").searc
 #: The same in coded ASCII chunks.
 _HIDING_ASCII = re.compile(rb"[~@$|!+]|[ ._][a-z0-9](?=[ ._])").search
 #: `!` where it ends a sentence is no letter.
-_BANGS = re.compile(rb"![!.]*(?= )").sub
+_BANGS = re.compile(rb"(?<![!.])(\.*+)![!.]*+(?= )").sub
+#: What may be i or l, more often in a row than a reading has it: where an entry has both, patterns would try each place
+#: to part the run. One more than a reading has is kept, so that the run counts as a long one.
+_MANY_EITHER = re.compile("(?<=IIII)I+").sub
+_MANY_EITHER_CODED = re.compile(rb"(?<=[1|!]{4})[1|!]+").sub
 _LONG_RUN = re.compile(r"(.)\1{3}", re.DOTALL).search
 _ENDS = "".join(sorted(HONEST))
 _NONE = range(0)
@@ -217,7 +221,7 @@ class Prefilter:
             return True
         if _HIDING(chunks) is None:
             return False
-        joined = f" {chunks.translate(JOINED)} "
+        joined = f" {_MANY_EITHER('', chunks.translate(JOINED))} "
         if self.words.search(joined) is not None:
             return True
         # Honest signs hide nothing in scripts without spaces.
@@ -230,7 +234,7 @@ class Prefilter:
         if only_honest and not self._is_plain(coded.translate(None, b"._")):
             return False
         if _BANG in signs:
-            coded = _BANGS(b"", coded)
+            coded = _BANGS(rb"\1", coded)
         least = self._least
         odd = [
             stripped
@@ -257,7 +261,7 @@ class Prefilter:
             pieces = [piece for piece in pieces if piece.strip(_NUMBERS)]
         if not pieces or not self._is_near(pieces):
             return False
-        coded = b" " + b" ".join(pieces) + b" "
+        coded = _MANY_EITHER_CODED(b"", b" " + b" ".join(pieces) + b" ")
         leet = coded.translate(_TO_LEET).decode()
         for pattern in (self.words, self.inside):
             for match in pattern.finditer(leet):
@@ -283,7 +287,9 @@ class Prefilter:
         return range(1, 1 + min(_MOST_LEADING, leading, len(piece) - self._least)) if leading else _NONE
 
     def _is_phrase(self, text: str) -> bool:
-        return self._phrases is not None and self._phrases.search(f" {text.translate(FOLD_LEET)} ") is not None
+        if self._phrases is None:
+            return False
+        return self._phrases.search(f" {_MANY_EITHER('', text.translate(FOLD_LEET))} ") is not None
 
     def _is_joined(self, chunks: Sequence[bytes]) -> bool:
         coded = b" " + b" ".join(chunks).translate(None, _SIGNS) + b" "
@@ -296,7 +302,7 @@ class Prefilter:
         return self._plain_words.search(letters) is not None or self._plain_inside.search(letters) is not None
 
     def _has_match(self, letters: str) -> bool:
-        letters = f" {letters} "
+        letters = f" {_MANY_EITHER('', letters)} "
         return self.words.search(letters) is not None or self.inside.search(letters) is not None
 
 

@@ -24,7 +24,7 @@ _SHORT_WORDS = "aiu"
 _SINGLES = re.compile(r"(?<= )[^ ](?: +[^ ]){2,}(?= )")
 #: A sign that ends a sentence is no letter, whatever it stands for elsewhere.
 SENTENCE_ENDS = "!?.,…！？"  # noqa: RUF001
-_END = re.compile(rf"[{SENTENCE_ENDS}]+(?!\S)")
+_END = re.compile(rf"(?<![{SENTENCE_ENDS}])[{SENTENCE_ENDS}]++(?!\S)")
 _CHUNK = re.compile(r"[^\n]+")
 _INNER = re.compile(r"[^ \n] +[^ \n]")
 

@@ -87,12 +87,18 @@ def without_sentence(name: str, follows: str) -> str:
         return name if is_clear(name) else ""
     if follows[0] == "." and name.rpartition(".")[2].lower() not in _ABBREVIATIONS:
         return name
-    while "." in name:
-        before, _, last = name.rpartition(".")
-        if not _begins_sentence(last, before):
-            break
-        name = before
-    return "" if first in _PACKAGES else name
+    labels = name.split(".")
+    shouted = _shouted(labels)
+    while len(labels) > 1 and _begins_sentence(labels[-1], among_capitals=len(labels) - 1 in shouted):
+        labels.pop()
+    return "" if first in _PACKAGES else ".".join(labels)
+
+
+def _shouted(labels: list[str]) -> range:
+    """How many labels from the first one on may be taken so that all their letters are capitals, and there are some."""
+    small = next((place for place, label in enumerate(labels) if label != label.upper()), len(labels))
+    capital = next((place for place, label in enumerate(labels[:small]) if label.isupper()), small)
+    return range(capital + 1, small + 1)
 
 
 def without_com(plain: str) -> str:
@@ -108,11 +114,11 @@ def may_hide_site(name: str, suffixes: Collection[str]) -> bool:
     return last.istitle() and "." in before and before.rpartition(".")[2] in suffixes
 
 
-def _begins_sentence(label: str, before: str) -> bool:
+def _begins_sentence(label: str, *, among_capitals: bool) -> bool:
     """Whether a label looks like the first one of a sentence: `Evil.It is` does, `Evil.Com` does not."""
     if label.lower() in _CLEAR:
         return False
-    return label.istitle() or (len(label) > 2 and label.isupper() and not before.isupper())
+    return label.istitle() or (len(label) > 2 and label.isupper() and not among_capitals)
 
 
 def is_meant(name: str) -> bool:
