@@ -161,7 +161,7 @@ def foreign_links(text: str, own_domains: Collection[str], suffixes: Collection[
 
 def has_foreign_link(text: str, own_domains: Collection[str], suffixes: Collection[str]) -> bool:
     """Whether `foreign_links` has any, for the cost of the first one."""
-    return may_have_links(text) and any(True for _ in _found(_as_read(text)[1], own_domains, suffixes))
+    return may_have_links(text) and next(_found(_as_read(text)[1], own_domains, suffixes), None) is not None
 
 
 def _as_read(text: str) -> tuple[str, str]:

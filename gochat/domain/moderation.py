@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import msgspec
 
 from gochat.domain.display_text import bare_emoji
-from gochat.domain.links import Link, canonical_host, foreign_links, may_have_links
+from gochat.domain.links import canonical_host, foreign_links, has_foreign_link, may_have_links
 from gochat.domain.words import Hit, Words, mask
 from gochat.errors import Denied
 
@@ -30,6 +30,8 @@ BY_RULE = {
     STRANGERS_LINK: Denied("external_link", "only contacts may send links to other sites", rule=STRANGERS_LINK),
 }
 
+#: Of a text that was masked.
+_MOST_READINGS = 4
 
 NO_EMOJI = Denied("bad_request", "emoji: a reaction is one emoji")
 
@@ -98,16 +100,44 @@ class Rules(msgspec.Struct, frozen=True):
         A refused word is the answer before a refused link. Nothing is raised, whatever the text.
         """
         hits = self.words.find(text)
-        bound = self.links == "deny" or (self.links == "contacts" and not contacts)
-        links = foreign_links(text, self.own_domains, self.suffixes) if bound else []
-        return self._verdict(text, hits, links) if hits or links else Verdict(text)
+        is_bound = self.links == "deny" or (self.links == "contacts" and not contacts)
+        if not hits and not (is_bound and may_have_links(text)):
+            return Verdict(text)
+        link_rule = None if not is_bound else FOREIGN_LINK if self.links == "deny" else STRANGERS_LINK
+        verdict = self._read_once(text, hits, link_rule)
+        if verdict.denied is not None or verdict.text is text:
+            return verdict
+        return self._read_masked(verdict, link_rule)
 
-    def _verdict(self, text: str, hits: list[Hit], links: list[Link]) -> Verdict:
-        link_rule = FOREIGN_LINK if self.links == "deny" else STRANGERS_LINK
+    def _read_once(self, text: str, hits: list[Hit], link_rule: str | None) -> Verdict:
+        """The verdict on the text as it stands, with the words in it; without `link_rule` it may have links."""
+        if hits and self.on_word == "refuse":
+            return Verdict(text, BY_RULE[LISTED_WORD])
         found = [(self.on_word, Flag(LISTED_WORD, hit.entry, hit.start, hit.end)) for hit in hits]
-        found += [(self.on_link, Flag(link_rule, link.host, link.start, link.end)) for link in links]
-        for action, flag in found:
-            if action == "refuse":
-                return Verdict(text, BY_RULE[flag.rule])
-        masked = mask(text, [(flag.start, flag.end) for action, flag in found if action == "mask"])
-        return Verdict(masked, flags=tuple(flag for action, flag in found if action == "flag"))
+        if link_rule is not None:
+            if self.on_link != "refuse":
+                links = foreign_links(text, self.own_domains, self.suffixes)
+                found += [(self.on_link, Flag(link_rule, link.host, link.start, link.end)) for link in links]
+            elif has_foreign_link(text, self.own_domains, self.suffixes):
+                return Verdict(text, BY_RULE[link_rule])
+        if not found:
+            return Verdict(text)
+        spans = [(flag.start, flag.end) for action, flag in found if action == "mask"]
+        flags = tuple(flag for action, flag in found if action == "flag")
+        return Verdict(mask(text, spans) if spans else text, flags=flags)
+
+    def _read_masked(self, verdict: Verdict, link_rule: str | None) -> Verdict:
+        """The verdict on a text that was masked. Stars may bring out what the masked word had hidden: `evil.com.rude`
+        is no link, `evil.com.****` is one. So the text is read again until nothing is found in it; a text in which
+        something comes out each time is masked as a whole, since each reading costs as much as the first."""
+        flags = {(flag.rule, flag.end): flag for flag in verdict.flags}
+        for _ in range(_MOST_READINGS):
+            again = self._read_once(verdict.text, self.words.find(verdict.text), link_rule)
+            if again.denied is not None:
+                return again
+            for flag in again.flags:  # Of a host that was flagged before a part may be left.
+                flags.setdefault((flag.rule, flag.end), flag)
+            if again.text is verdict.text:
+                return Verdict(again.text, flags=tuple(flags.values()))
+            verdict = again
+        return Verdict(mask(verdict.text, [(0, len(verdict.text))]), flags=tuple(flags.values()))

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gochat.domain import moderation
 from gochat.domain.moderation import FOREIGN_LINK, LISTED_WORD, STRANGERS_LINK, Action, Flag, LinkPolicy, Rules
 from gochat.domain.words import Words
 from gochat.errors import BY_NAME
@@ -71,6 +72,46 @@ def test_each_rule_has_its_own_action() -> None:
     refused = rules("mask", "deny", "refuse").check(BOTH, contacts=False)
     assert refused.denied is not None
     assert refused.denied.code == "external_link"
+
+
+@pytest.mark.parametrize(
+    "text", ["evil.com.grobnik", "www.evil.com.grobnik hi", "evil[.]com.grobnik", "a-grobnik.evil.com"]
+)
+def test_a_link_that_a_mask_brings_out_is_a_link(text: str) -> None:
+    denied = rules("mask", "deny", "refuse").check(text, contacts=False).denied
+    assert denied is not None
+    assert denied.rule == FOREIGN_LINK
+    masked = rules("mask", "deny", "mask").check(text, contacts=False)
+    assert masked.denied is None
+    assert "evil" not in masked.text
+    flagged = rules("mask", "deny", "flag").check(text, contacts=False)
+    assert [flag.found for flag in flagged.flags] in (
+        ["evil.com"],
+        ["www.evil.com"],
+        ["a-grobnik.evil.com"],
+    )
+
+
+def test_a_word_that_a_mask_brings_out_is_masked_too() -> None:
+    assert rules("mask", "allow").check("so gro?grobnik?bnik", contacts=False).text == "so ****************"
+
+
+def test_a_text_in_which_each_mask_brings_out_a_word_is_masked_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moderation, "_MOST_READINGS", 1)
+    verdict = rules("mask", "allow").check("so gro?grobnik?bnik ok", contacts=False)
+    assert verdict == ("** **************** **", None, ())
+
+
+@given(
+    st.text(st.one_of(st.sampled_from("grobniksax .com:/@1-"), st.characters()), max_size=60),
+    st.sampled_from(("refuse", "mask", "flag")),
+    st.booleans(),
+)
+def test_a_text_that_was_let_pass_passes_again(text: str, on_link: Action, contacts: bool) -> None:
+    judge = rules("mask", "contacts", on_link)
+    verdict = judge.check(text, contacts=contacts)
+    again = judge.check(verdict.text, contacts=contacts)
+    assert verdict.denied is not None or (again.text, again.denied) == (verdict.text, None)
 
 
 @given(
