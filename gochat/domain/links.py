@@ -57,22 +57,27 @@ _ASCII_LABEL = r"[a-zA-Z0-9](?:[\w-]{0,61}[a-zA-Z0-9])?+(?![a-zA-Z0-9]|[_-]+[a-z
 
 #: Between Latin letters only: elsewhere it ends a sentence.
 _IDEOGRAPHIC_DOT = re.compile(rf"[{IDEOGRAPHIC_DOTS}](?<=[A-Za-z0-9].)(?=[A-Za-z0-9])")
-_BRACKETED_DOT = re.compile(r"[\[({（<](?i:dot)[\])}）>]").search
-_DOT_BEFORE = re.compile(r"[.．․﹒][^\w\s]{0,4}\w").search
+#: Characters that browsers read as Latin letters or as the signs of a link, and signs that they read as other letters
+#: or digits, which a pattern for `\w` misses: letters in circles and squares, letters of formulas, wide ones, units.
+#: Wide brackets, colons and marks of sentences are left out, which most Chinese texts have: patterns know those.
+_COMPATIBLE = re.compile(
+    "[ªº\u0132-\u0149\u017f\u01c4-\u01f3\u02b0-\u02b8\u02e1-\u02e3\u1d2c-\u1d65\u1d9c-\u1dbb\u1e9a․\u2071-\u209c\u20a8"
+    "\u2100-\u217f\u2474-\u24ff\u2c7c\u2c7d\u2e9f\u2ef3-\u2fd5\u3196-\u319f\u3200-\u33ff\ua7f2-\ua7f4\ufb00-\ufb06\ufdfc"
+    "\ufe10-\ufe6b＃％＆－．／＜＞＠-］ａ-｛｝\U000107a5\U0001d400-\U0001d6a3\U0001f100-\U0001f251]"
+).search
+_BRACKETED_DOT = re.compile(r"[\[({（<]\s?(?i:dot)\s?[\])}）>]").search
 #: Behind what may read as Latin, which Han, kana, Hangul and their marks never do.
 _IDEOGRAPHIC_BEFORE = re.compile(
-    r"[^\s\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af！-／：-＠][^\w\s]{0,4}[。｡][^\w\s]{0,4}[0-9A-Za-z０-９Ａ-Ｚａ-ｚ]"
+    r"[^\s\u3000-\u30ff\u3400-\u9fff\uac00-\ud7af！-／：-＠][^\w\s]{0,4}[。｡][^\w\s]{0,4}[0-9A-Za-z０-９]"
 ).search
-_TWO_SLASHES = re.compile(r"[/／∕⁄][/／∕⁄]").search
-_COLON_BACKSLASH = re.compile(r"[:：][\\＼]").search
-_DOT = re.compile(r"\.[)\]}>]?\w|\. ?[)\]}>]").search
+_BACKSLASHES = re.compile(r"[:：/]\\").search
+_DOT = re.compile(r"\.[)\]}>]?\w|\.\s?[)\]}>]").search
 _ENCODED = re.compile(r"&#|&(?:period|dot);|%2[eE]").search
 _SIGNS = (
-    (".", re.compile(r"\.[^\w\s]{0,4}\w").search),
-    *((dot, _DOT_BEFORE) for dot in "．․﹒"),
+    (".", re.compile(r"\.[^\w\s]{0,4}\w|\.\s?[)\]}>）]").search),
     *((dot, _IDEOGRAPHIC_BEFORE) for dot in "。｡"),
-    *((slash, _TWO_SLASHES) for slash in "/／∕⁄"),
-    *((slash, _COLON_BACKSLASH) for slash in "\\＼"),
+    ("/", re.compile("//").search),
+    ("\\", _BACKSLASHES),
     *((bracket, _BRACKETED_DOT) for bracket in "[({（<"),
     *((sign, _ENCODED) for sign in "&%"),
 )
@@ -160,8 +165,8 @@ def foreign_links(text: str, own_domains: Collection[str], suffixes: Collection[
 
 
 def has_foreign_link(text: str, own_domains: Collection[str], suffixes: Collection[str]) -> bool:
-    """Whether `foreign_links` has any, for the cost of the first one."""
-    return may_have_links(text) and next(_found(_as_read(text)[1], own_domains, suffixes), None) is not None
+    """Whether `foreign_links` has any, for the cost of the first one; of a text of which `may_have_links` is true."""
+    return next(_found(_as_read(text)[1], own_domains, suffixes), None) is not None
 
 
 def _as_read(text: str) -> tuple[str, str]:
@@ -185,13 +190,15 @@ def _found(plain: str, own_domains: Collection[str], suffixes: Collection[str]) 
 
 def may_have_links(text: str) -> bool:
     """False only where there is no link: each has one of a few signs, and around it what a pattern finds."""
+    if not text.isascii() and _COMPATIBLE(text) is not None:
+        text = text.translate(_READ)
     if text.isascii():
         dotted = "." in text
         return (
             (dotted and _DOT(text) is not None)
             or "//" in text
-            or ":\\" in text
-            or ((dotted or "dot" in text or "DOT" in text or "Dot" in text) and may_be_spelled(text))
+            or ("\\" in text and _BACKSLASHES(text) is not None)
+            or ((dotted or "dot" in text.lower()) and may_be_spelled(text))
             or (("&" in text or "%" in text) and _ENCODED(text) is not None)
         )
     return any(sign in text and is_there(text) is not None for sign, is_there in _SIGNS) or may_be_spelled(text)

@@ -68,7 +68,7 @@ _SPELLED_HOST = re.compile(
     re.IGNORECASE,
 ).finditer
 _SPELLED_DOT = re.compile(_DOT_BETWEEN, re.IGNORECASE).sub
-_DOT_WORD = re.compile(r"\w\s*[\s\[({<]dot[\s\])}>]\s*\w", re.IGNORECASE).search
+_DOT_WORD = re.compile(r"\w[\s\[({<]+dot[\s\])}>]+\w", re.IGNORECASE).search
 _SPACED_DOT = re.compile(r"\w\s+\.\s*[a-zA-Z]").search
 _LEAST_NAME = 3
 #: First labels of the names of classes and packages: `java.net.Socket`.
@@ -139,7 +139,7 @@ def is_clear(name: str) -> bool:
 
 def may_be_spelled(plain: str) -> bool:
     """False only where `spelled_hosts` finds nothing."""
-    if ("dot" in plain or "DOT" in plain or "Dot" in plain) and _DOT_WORD(plain) is not None:
+    if "dot" in plain.lower() and _DOT_WORD(plain) is not None:
         return True
     if "." not in plain:
         return False

@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gochat.domain.links import canonical_host, foreign_links, suffix_rules
+from gochat.domain.links import _as_read, _found, canonical_host, foreign_links, may_have_links, suffix_rules
+from gochat.domain.sites import FILES
 from tests.cost import cpu_s
 
 CLEAN = Path(__file__).with_name("clean.txt").read_text(encoding="utf-8").splitlines()
@@ -152,6 +154,18 @@ def found(text: str) -> list[tuple[str, str]]:
         ("see evil .com now", "evil .com", "evil.com"),
         ("see evil. com", "evil. com", "evil.com"),
         ("evil dot it", "evil dot it", "evil.it"),
+        ("evil( dot )com", "evil( dot )com", "evil.com"),
+        ("evil{dOt}com", "evil{dOt}com", "evil.com"),
+        ("ä evil[ . ]com", "evil[ . ]com", "evil.com"),
+        ("evil［dot］com", "evil［dot］com", "evil.com"),
+        ("evil 𝐝𝐨𝐭 com", "evil 𝐝𝐨𝐭 com", "evil.com"),
+        ("evil ｄｏｔ ｃｏｍ", "evil ｄｏｔ ｃｏｍ", "evil.com"),
+        ("https:/\\intranet", "https:/\\intranet", "intranet"),
+        ("evil.ⓒⓞⓜ", "evil.ⓒⓞⓜ", "evil.com"),
+        ("ⓔⓥⓘⓛ.ⓒⓞⓜ", "ⓔⓥⓘⓛ.ⓒⓞⓜ", "evil.com"),
+        ("evil.🄲🄾🄼", "evil.🄲🄾🄼", "evil.com"),
+        ("evil.ⓘⓞ", "evil.ⓘⓞ", "evil.io"),
+        ("http:﹨evil.com", "http:﹨evil.com", "evil.com"),
     ],
 )
 def test_links(text: str, link: str, host: str) -> None:
@@ -244,6 +258,95 @@ def test_a_canonical_host_is_one_form_of_many() -> None:
         "BU\u0308CHER.EXAMPLE",
     )
     assert {canonical_host(form) for form in forms} == {"xn--bcher-kva.example"}
+
+
+PARTS = st.sampled_from(
+    [
+        *(
+            "evil",
+            "com",
+            "COM",
+            "dot",
+            "dOt",
+            "it",
+            "www",
+            "1.2.3.4",
+            ":80",
+            "ä",
+            "天",
+            "рф",
+            "❤",
+            "a",
+            "㎞",
+            "™",
+            "Ⅳ",
+            "①",
+        ),
+        *(
+            "ⓔ",
+            "ⓒⓞⓜ",
+            "🄲🄾🄼",
+            "ｃｏｍ",
+            "𝐜𝐨𝐦",
+            "𝐝𝐨𝐭",
+            ".",
+            ".",
+            ".",
+            "．",
+            "。",
+            "｡",
+            "․",
+            "﹒",
+            "&#46;",
+            "&period;",
+            "%2e",
+        ),
+        *(
+            "％2e",
+            "/",
+            "//",
+            "／",
+            "://",
+            "：",
+            "\\",
+            "＼",
+            "﹨",
+            "[",
+            "]",
+            "(",
+            ")",
+            "（",
+            "）",
+            "{",
+            "}",
+            "［",
+            "］",
+            "@",
+            "-",
+        ),
+        *("_", "\u0301", "\u200b", " ", "\n", "\u3000"),
+    ]
+)
+
+
+@given(st.lists(PARTS, max_size=9).map("".join))
+def test_the_quick_test_misses_nothing(text: str) -> None:
+    assert may_have_links(text) or not list(_found(_as_read(text)[1], (), SUFFIXES))
+
+
+def test_letters_that_browsers_read_as_others_are_read_so() -> None:
+    """Every character that NFKC turns into letters or digits, in a host and behind its dot."""
+    missed = []
+    for code in range(0x80, 0x110000):
+        read = unicodedata.normalize("NFKC", chr(code))
+        if read != chr(code) and read.isalnum():
+            name = f"{chr(code)}.{chr(code)}"
+            if not foreign_links(f"evil{chr(code)}.com", (), SUFFIXES) or not may_have_links(name):
+                missed.append(chr(code))
+            top = read.lower()
+            if top.isascii() and top not in FILES and not foreign_links(f"evil.{chr(code)}", (), frozenset([top])):
+                missed.append(name)
+    assert missed == []
 
 
 NASTY = st.text(st.one_of(st.sampled_from("ahtp:/\\.com@[]()%2e-_ 19。\u200b:рф"), st.characters()), max_size=60)
