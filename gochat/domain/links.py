@@ -4,8 +4,8 @@ A link is
 
 - anything behind `://` (any scheme, `hxxp` and the like too), with any host: a name, a number, an address. It ends at
   the next space or closing mark. The part before an `@` there is told apart, so `own.org@evil.com` is evil.com;
-- `//host`, `www.host` and a bare domain whose last labels are a public suffix: `evil.com`, `пример.рф`. Letters of
-  other scripts or `_` may be glued to it: `evil.com에서`, `_evil.com_`;
+- `//host`, `www.host` and a bare domain whose last labels are a public suffix: `evil.com`, `пример.рф`, `i❤.ws`.
+  Letters of other scripts or `_` may be glued to it: `evil.com에서`, `_evil.com_`;
 - the same with its dot in disguise: `evil[.]com`, `evil&#46;com`, `evil%2ecom`, `evil dot com`, `evil . com`;
 - an IPv4 address with a port or a path; alone, 1.2.3.4 is a version.
 
@@ -35,6 +35,7 @@ from gochat.domain.sites import (
     FOLLOWS,
     is_clear,
     is_meant,
+    is_meant_behind_symbol,
     may_be_spelled,
     may_hide_site,
     spelled_hosts,
@@ -106,6 +107,9 @@ _GLUED = re.compile(
 ).search
 _GLUED_OTHERS = re.compile(r"[\u0370-\u058f](?=[\u0590-\ud7ff])|[\u0590-\ud7ff](?=[\u0370-\u058f])").search
 _AFTER_MAIL = re.compile(rf"@({_LABEL}(?:\.{_LABEL})++)((?::\d{{1,5}}|[/?#])[^\s<>\"]*)")
+#: The labels behind a symbol that ends a label, as in `i❤.ws`. What else stands in a host before it is looked at once.
+_AFTER_SYMBOL = re.compile(rf"[^\x00-\x7f\w\s]\.({_LABEL}(?:\.{_LABEL})*+){_BEHIND_HOST}").finditer
+_END_OF_HOST = re.compile(rf"(?:[\w{_MARKS}.-]|[^\x00-\x7f\w\s])+\Z").search
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s\[\](){}<>\"'`,;:|*!]+)", re.IGNORECASE)
 #: A part of a text that a link doesn't go beyond.
 _RUNS = re.compile(r"[^\s<>\"]+").finditer
@@ -182,6 +186,8 @@ def _found(plain: str, own_domains: Collection[str], suffixes: Collection[str]) 
         yield from _with_scheme(plain, own_domains)
     if _may_have_bare(plain, suffixes):
         yield from _without_scheme(plain, own_domains, suffixes)
+        if not plain.isascii():
+            yield from _with_symbol(plain, own_domains, suffixes)
     if "@" in plain:
         yield from _after_mail(plain, own_domains, suffixes)
     if suffixes and may_be_spelled(plain):
@@ -303,6 +309,25 @@ def _without_scheme(plain: str, own_domains: Collection[str], suffixes: Collecti
             if not own and is_free and not (plain[end : end + 1] == "_" and not is_clear(plain[start:end])):
                 taken[start:end] = b"\1" * (end - start)
                 yield _Found(start, end, host, alone)
+
+
+def _with_symbol(plain: str, own_domains: Collection[str], suffixes: Collection[str]) -> Iterator[_Found]:
+    """Hosts whose label before the public suffix ends with a symbol. In other names the labels behind it are found."""
+    done = 0
+    for match in _AFTER_SYMBOL(without_com(plain)):
+        top, follows, rest = match[1], match[2], match[3]
+        symbol = match.start()
+        if rest == "@" or unicodedata.category(plain[symbol]) not in ("So", "Sm", "Sk") or top.lower() not in suffixes:
+            continue
+        if not is_meant_behind_symbol(top, follows=bool(follows), path=bool(rest)):
+            continue
+        before = _END_OF_HOST(plain, max(done, symbol - LONGEST_HOST), symbol)
+        start = before.start() if before else symbol
+        done = match.end(1)
+        host = canonical_host(plain[start:done])
+        is_mail = plain[start - 1 : start] == "@" and not rest
+        if not is_mail and is_public(host, suffixes) and not is_own(host, own_domains):
+            yield _Found(start, done, host, plain)
 
 
 def _bare(

@@ -24,6 +24,8 @@ _CLEAR = frozenset(
         """
     )
 )
+#: Further ones under which names of emoji are registered; they are words too.
+_WITH_EMOJI = frozenset(_words("la to cf ga ml st uz je"))
 #: Those that people write behind a dot in words or between spaces. Of the second list only where nothing follows.
 _SPELLED = _words(
     "com net org info biz xyz site online shop store club icu vip app dev top ru cn de fr pl io co cc tv uk"
@@ -56,7 +58,7 @@ FOLLOWS = r"[,;:]?[^\S\n]+[^\w\s.]{0,2}\w|['’]\w|\.[^\S\n]+\w|\(\d\w{0,2}\)"  
 #: Words that begin sentences with their point: `Mr. Hyde`, `Pl. 1994`.
 _ABBREVIATIONS = frozenset(_words("ca cf co mr ms mt no nr pl ps sr st"))
 #: `.Com` before a word: the one clear suffix that begins sentences, in Portuguese. Two of these words are in the text.
-_GLUED_COM = re.compile(r"(?<=\w)\.Com(?=[^\S\n]+[^\w\s.]{0,2}\w)").sub
+_GLUED_COM = re.compile(r"(?<=[^\s.])\.Com(?=[^\S\n]+[^\w\s.]{0,2}\w)").sub
 _PORTUGUESE = re.compile(
     r"\b(?:ao|aos|cada|da|das|do|dos|em|este|esta|esse|isto|mais|não|ou|os|para|pelo|pela|pode|que|são|sem|seu|sua|um|uma|é)\b"
 ).findall
@@ -130,6 +132,13 @@ def is_meant(name: str) -> bool:
     if suffix in FILES or name.lower() in _FILE_NAMES:
         return first.lower() == "www"
     return not (first.isdecimal() and len(first) <= 2 and (len(last) == 2 or suffix not in _CLEAR))
+
+
+def is_meant_behind_symbol(suffix: str, *, follows: bool, path: bool) -> bool:
+    """Whether a symbol and a public suffix may be meant as a site: `i❤.ws` is one, `ok 👍.So what` a sentence."""
+    if path or is_clear(suffix):
+        return True
+    return suffix in _WITH_EMOJI and not follows
 
 
 def is_clear(name: str) -> bool:

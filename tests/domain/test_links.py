@@ -55,6 +55,11 @@ click
 call
 info
 pl
+ws
+la
+st
+ml
+cf
 भारत
 // ===END ICANN DOMAINS===
 // ===BEGIN PRIVATE DOMAINS===
@@ -166,6 +171,19 @@ def found(text: str) -> list[tuple[str, str]]:
         ("evil.🄲🄾🄼", "evil.🄲🄾🄼", "evil.com"),
         ("evil.ⓘⓞ", "evil.ⓘⓞ", "evil.io"),
         ("http:﹨evil.com", "http:﹨evil.com", "evil.com"),
+        ("i❤.ws", "i❤.ws", "xn--i-7iq.ws"),
+        ("💩.la", "💩.la", "xn--ls8h.la"),
+        ("☃.net", "☃.net", "xn--n3h.net"),
+        ("go to i❤️.ws/x now", "i❤️.ws/x", "xn--i-7iq.ws"),
+        ("(www.i❤.ws)", "www.i❤.ws", "www.xn--i-7iq.ws"),
+        ("👩\u200d💻.to", "👩\u200d💻.to", "xn--rq8hef.to"),
+        ("see ☃.net, it is cold", "☃.net", "xn--n3h.net"),
+        ("∞.com", "∞.com", "xn--59g.com"),
+        ("🅴🆅🅸🅻.com", "🅴🆅🅸🅻.com", "xn--437hiaj2b.com"),
+        ("a.i❤.co.uk", "a.i❤.co.uk", "a.xn--i-7iq.co.uk"),
+        ("❤.evil.com", "evil.com", "evil.com"),
+        ("💩.ml", "💩.ml", "xn--ls8h.ml"),
+        ("bob@❤.ws/x", "❤.ws/x", "xn--qei.ws"),
     ],
 )
 def test_links(text: str, link: str, host: str) -> None:
@@ -202,6 +220,11 @@ def test_links(text: str, link: str, host: str) -> None:
         "java.net.Socket is one. see foo.name(5)",
         "connect the dot in the middle, a .com file, every .org domain, mot . It was",
         "AT&T; 100%2e &# &period",
+        "great 👍.No, ok 😀.so what. super ❤.It is. danke 🙏.In einer Stunde, well 🤔.me too",
+        "me gusta 👍.La casa, me gusta 👍.la casa, ok 👌.to be fair, c'est 😀.St. Pierre",
+        "esta mensagem não é minha 😀.Com o tempo passa",
+        "25°.It is hot, 😀. com certeza, 👍 .ws, 😀...ok, ❤.rs 🦀.rs 🐍.py",
+        "👉good.com ❤.good.com bob@❤.ws ☃.xn--e1aybc.xn--p1ai",
     ],
 )
 def test_no_links(text: str) -> None:
