@@ -17,23 +17,23 @@ from functools import cache
 #: Letters that are drawn as a Latin one in most fonts. Within one script each reads as another letter, so that
 #: reading never merges two words of that script. Checked against Unicode's confusables.txt (UTS 39).
 _STRONG = {
-    "a": "аɑαᎪꓮ",
+    "a": "аɑαᴀᎪꓮ",
     "b": "ᏴƅꓐꞵᏏ",
     "c": "сᴄϲᏟꓚⲥ",
-    "d": "ԁᎠꓒᏧ",
-    "e": "еҽꬲᎬꓰ",
-    "f": "ꓝϝꞙꬵẝ",
+    "d": "ԁᴅᎠꓒᏧ",
+    "e": "еҽᴇꬲᎬꓰ",
+    "f": "ꓝϝꜰꞙꬵẝ",
     "g": "ɡցԍᏀꓖᶃ",
     "h": "һհᎻꓧᏂ",
     "i": "іıɩιɪᎥꓲ",
-    "j": "јϳʝᎫꓙ",
-    "k": "κᏦꓗⲕ",
+    "j": "јϳʝᴊᎫꓙ",
+    "k": "κᴋᏦꓗⲕ",
     "l": "ӏⳑᏞꓡǀ",
     "m": "ᎷꓟϺϻ",
     "n": "ոꓠ",
     "o": "оοօᴏᴑჿꓳⲟ",
     "p": "рρᏢꓑⲣ",
-    "q": "ԛգ",
+    "q": "ԛգꞯ",
     "r": "ʀꭇꭈᏒꓣ",
     "s": "ѕꜱƽᏚꓢ",
     "t": "ᎢꓔτⲦⲧ",
@@ -46,30 +46,36 @@ _STRONG = {
 }
 #: Letters that pass for a Latin one only in Latin company, or as a capital.
 _WEAK = {
-    "a": "ʌ",
-    "b": "вβɓʙ",
-    "c": "ƈ",
-    "d": "đɖɗ",
-    "e": "єεəɛ",
-    "f": "ƒ",
+    "a": "ʌᗩ",
+    "b": "вβɓʙᗷ",
+    "c": "ƈᑕ",
+    "d": "đɖɗᗪ",
+    "e": "єεəɛᗴ",
+    "f": "ƒᖴ",
     "g": "ɠɢ",
-    "h": "нηħʜ",
+    "h": "нηħʜᕼ",
     "i": "ɨ",
+    "j": "ᒍ",
     "k": "кƙʞ",
-    "l": "łɫʟ",
-    "m": "мμᴍ",
-    "n": "пŋɲɴ",
+    "l": "łɫʟᒪ",
+    "m": "мμᴍᗰ",
+    "n": "пŋɲɴᑎ",
     "o": "øөɵɔ",
-    "p": "ƥᴘ",
-    "r": "гɾɍ",
-    "s": "ʂ",
+    "p": "ƥᴘᑭ",
+    "q": "ᑫ",
+    "r": "гɾɍᖇ",
+    "s": "ʂᔕ",
     "t": "тŧƭᴛ",
-    "u": "иʉ",
-    "w": "шω",
-    "z": "ƶʐζ",
+    "u": "иʉʊᑌ",
+    "v": "ᐯ",
+    "w": "шωᗯ",
+    "x": "᙭",
+    "z": "ƶʐζᘔ",
 }
 _LATIN = {ord(char): latin for table in (_WEAK, _STRONG) for latin, chars in table.items() for char in chars}
 _STRONG_CHARS = frozenset("".join(_STRONG.values()))
+#: Eta, nu and upsilon: their capitals are drawn as other Latin letters than the small ones, as which they fold.
+_GREEK_CAPITALS = {"Η": "H", "Ν": "N", "Υ": "Y"}
 
 #: `1`, `!` and `|` stand for i and for l: `I` here means either. A sign without a reading is `Q`, and so never matches.
 _LEET = dict(zip("0123456789@$€£|!+¡", "OIZEASGTBGASELIITI", strict=True))
@@ -159,6 +165,29 @@ FOLD_LEET: dict[int, str] = _FoldLeet()
 JOINED: dict[int, str | None] = _Joined()
 for _code in range(128):
     FOLD[_code], JOINED[_code]
+
+
+def _drawn_capital(char: str) -> str:
+    """The Latin capital that a Greek one is drawn as, accented or of a formula too; empty for all else."""
+    bare = _MARKS.sub("", unicodedata.normalize("NFD", unicodedata.normalize("NFKC", char)))
+    return _GREEK_CAPITALS.get(bare, "")
+
+
+_DRAWN_CAPITALS = {
+    code: latin
+    for block in (range(0x370, 0x400), range(0x1F00, 0x2000), range(0x1D6A8, 0x1D7CC))
+    for code in block
+    if (latin := _drawn_capital(chr(code)))
+}
+_has_capital = re.compile(f"[{''.join(map(chr, _DRAWN_CAPITALS))}]").search
+
+
+def with_drawn_capitals(text: str) -> str | None:
+    """The text with the Latin letters that some Greek capitals are drawn as, in their places; None if it has none.
+
+    It is another reading beside the plain one, which folds capitals: Greek words are listed in small letters.
+    """
+    return None if text.isascii() or _has_capital(text) is None else text.translate(_DRAWN_CAPITALS)
 
 
 @cache

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from gochat.domain.confusables import FOLD, FOLD_LEET, JOINED, LEET
+from gochat.domain.confusables import FOLD, FOLD_LEET, JOINED, LEET, with_drawn_capitals
 from gochat.domain.patterns import letters, letters_or_leet, trie
 from gochat.domain.readings import SENTENCE_ENDS, spelled_rows
 
@@ -170,6 +170,12 @@ class Prefilter:
         """False only where there is no hit."""
         if self._empty:
             return False
+        if self._suspects(text):
+            return True
+        drawn = with_drawn_capitals(text)
+        return drawn is not None and self._suspects(drawn)
+
+    def _suspects(self, text: str) -> bool:
         if text.isascii():
             coded = b" " + text.encode().translate(_ASCII_CODED, _LEFT_OUT) + b" "
         else:

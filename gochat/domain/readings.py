@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
-from gochat.domain.confusables import FOLD_LEET
+from gochat.domain.confusables import FOLD_LEET, with_drawn_capitals
 
 #: A letter, a capital, " " for what separates or "\n" for white space; and its index in the text.
 Unit: TypeAlias = tuple[str, int]
@@ -52,6 +52,13 @@ def units(text: str) -> list[Unit]:
 
 def readings(text: str) -> Iterator[Reading]:
     """All of them; those that would say the same as the first are left out."""
+    yield from _readings(text)
+    drawn = with_drawn_capitals(text)
+    if drawn is not None:
+        yield from _readings(drawn)
+
+
+def _readings(text: str) -> Iterator[Reading]:
     found = units(text)
     plain = _reading((" " if "A" <= letter <= "Z" else letter, index) for letter, index in found)
     yield plain

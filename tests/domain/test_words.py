@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import random
 import re
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,44 @@ def test_another_script_is_read_as_latin_only_where_nothing_is_plainly_of_it() -
     words = Words(["coxa"])
     assert found("соха", words) == ["соха"]
     assert found("у нас соха и плуг", words) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("ɢʀᴏʙɴɪᴋ", "GROBΝIK", "GRΟBΝΙK", "GROB𝚴IK", "GROBΝ\u0301IK", "G R O B Ν I K", "G.R.O.B.Ν.I.K", "GR0BΝIK"),
+        *("GᖇOᗷᑎIK", "ᗷᒪIᔕTOR", "ᴘʟᴏɴᴋ", "ʙʟɪꜱᴛᴏʀ", "ᴢᴀꜱꜱ"),
+    ],
+)
+def test_letters_that_are_drawn_as_others_are_read_as_those(text: str) -> None:
+    assert found(text) == [text]
+
+
+def test_every_small_capital_is_read_as_its_letter() -> None:
+    for code in (*range(0x250, 0x2B0), *range(0x1D00, 0x1D26), *range(0xA720, 0xA800)):
+        letter = unicodedata.name(chr(code), "").removeprefix("LATIN LETTER SMALL CAPITAL ")
+        if len(letter) == 1:
+            assert FOLD[code] == letter.lower(), chr(code)
+
+
+def test_greek_words_are_read_in_small_letters_and_in_capitals() -> None:
+    words = Words(["πουτάνα", "νυν", "ηχώ"])
+    assert found("ΠΟΥΤΑΝΑ Πουτάνα, ΝΥΝ νυν Ηχώ ΗΧΩ", words) == ["ΠΟΥΤΑΝΑ", "Πουτάνα", "ΝΥΝ", "νυν", "Ηχώ", "ΗΧΩ"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ΝΑΙ ΝΑ ΤΟΝ ΤΗΝ ΑΝ ΟΤΑΝ ΚΑΝΕΝΑΝ ΜΟΝΟ ΝΕΟ ΥΙΟ ΤΟΤΕ ΚΟΙΝΟ ΝΟΥ ΕΝΑΝ ΑΝΤΙ ΗΤΑΝ ΑΥΤΗ ΚΟΝΤΑ ΝΥΧΤΑ ΧΑΝΕΙ",
+        "Ναι, Ηταν νύχτα. Υγεία να έχουμε! Ο ΝΕΟΣ ΥΠΟΥΡΓΟΣ ΑΝΑΚΟΙΝΩΣΕ ΤΑ ΜΕΤΡΑ ΓΙΑ ΤΗΝ ΟΙΚΟΝΟΜΙΑ",
+        "Η ΑΘΗΝΑ ΤΗ ΝΥΧΤΑ, ΤΗΝ ΗΜΕΡΑ ΚΑΙ ΤΟ ΒΡΑΔΥ. ΚΥΝΗΓΙ, ΝΗΣΙ, ΥΠΝΟΣ, ΗΧΟΣ",
+        "ᐃᓄᒃᑎᑐᑦ ᓄᓇᕗᑦ ᐅᓪᓛᒃᑯᑦ ᖁᔭᓐᓇᒦᒃ",
+    ],
+)
+def test_honest_words_of_scripts_that_look_latin_pass(text: str) -> None:
+    assert OWN.find(text) == []
+    for word in text.split():
+        assert OWN.find(word) == []
 
 
 def test_a_hit_names_its_entry_and_its_place() -> None:
