@@ -173,21 +173,29 @@ def _drawn_capital(char: str) -> str:
     return _GREEK_CAPITALS.get(bare, "")
 
 
-_DRAWN_CAPITALS = {
+DRAWN_CAPITALS = {
     code: latin
     for block in (range(0x370, 0x400), range(0x1F00, 0x2000), range(0x1D6A8, 0x1D7CC))
     for code in block
     if (latin := _drawn_capital(chr(code)))
 }
-_has_capital = re.compile(f"[{''.join(map(chr, _DRAWN_CAPITALS))}]").search
+_has_drawn_capital = re.compile(f"[{''.join(map(chr, DRAWN_CAPITALS))}]").search
+#: Letters that are plainly Greek, and what is neither Greek nor a sign of ASCII or a mark of a sentence.
+_has_plain_greek = re.compile("[ΓΔΘΛΞΠΣΦΨΩγδζθλμξπςφψω]").search
+_has_others = re.compile("[^\x00-@\\[-`{-\xbf\u0370-\u03ff\u1f00-\u1fff\u2000-\u206f]").search
 
 
 def with_drawn_capitals(text: str) -> str | None:
-    """The text with the Latin letters that some Greek capitals are drawn as, in their places; None if it has none.
+    """The text with the Latin letters that some Greek capitals are drawn as, in their places; None if it has none, or
+    is plainly Greek and nothing else.
 
     It is another reading beside the plain one, which folds capitals: Greek words are listed in small letters.
     """
-    return None if text.isascii() or _has_capital(text) is None else text.translate(_DRAWN_CAPITALS)
+    if text.isascii() or _has_drawn_capital(text) is None:
+        return None
+    if _has_plain_greek(text) is not None and _has_others(text) is None:
+        return None
+    return text.translate(DRAWN_CAPITALS)
 
 
 @cache

@@ -90,7 +90,7 @@ _WRITTEN = re.compile(
 _AFTER_SCHEME = re.compile(r":([/\\]+)([^\s/\\?#<>\"]+)")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.*-]*\Z", re.IGNORECASE)
 _LONGEST_SCHEME = 21
-#: What follows in the sentence; port and path, or the `@` of a mail address. A host that an `@` refused would be looked
+#: The rest of the sentence; port and path, or the `@` of a mail address. A host that an `@` refused would be looked
 #: for again from each of its labels.
 _BEHIND_HOST = rf"(?=({FOLLOWS})?)\.?((?<!\.)@|(?::\d{{1,5}})?(?:[/?#][^\s<>\"]*)?)"
 _BARE = re.compile(
@@ -107,7 +107,7 @@ _GLUED = re.compile(
 ).search
 _GLUED_OTHERS = re.compile(r"[\u0370-\u058f](?=[\u0590-\ud7ff])|[\u0590-\ud7ff](?=[\u0370-\u058f])").search
 _AFTER_MAIL = re.compile(rf"@({_LABEL}(?:\.{_LABEL})++)((?::\d{{1,5}}|[/?#])[^\s<>\"]*)")
-#: The labels behind a symbol that ends a label, as in `i❤.ws`. What else stands in a host before it is looked at once.
+#: The labels behind a symbol that ends a label, as in `i❤.ws`. Other characters of a host before it are looked at once.
 _AFTER_SYMBOL = re.compile(rf"[^\x00-\x7f\w\s]\.({_LABEL}(?:\.{_LABEL})*+){_BEHIND_HOST}").finditer
 _END_OF_HOST = re.compile(rf"(?:[\w{_MARKS}.-]|[^\x00-\x7f\w\s])+\Z").search
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^\s\[\](){}<>\"'`,;:|*!]+)", re.IGNORECASE)
@@ -410,14 +410,14 @@ class _Ends:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._spans = [match.span() for match in _RUNS(text)]
+        self._bounds = [match.span() for match in _RUNS(text)]
         self._runs: dict[int, _Run] = {}
 
     def of(self, end: int) -> int:
         """The end of the link whose host ends at `end`."""
         if end == len(self._text) or self._text[end] not in _PATH_SIGNS:
             return end
-        start, stop = self._spans[bisect_right(self._spans, (end, len(self._text))) - 1]
+        start, stop = self._bounds[bisect_right(self._bounds, (end, len(self._text))) - 1]
         run = self._runs.get(start)
         if run is None:
             run = self._runs[start] = _Run(self._text[start:stop])
@@ -428,17 +428,17 @@ class _Run:
     """A part without spaces. A closing bracket at its end belongs to a path in which an opening one has no other."""
 
     def __init__(self, run: str) -> None:
-        self._tail = len(run.rstrip(_ENDS + ")]}"))
+        self._trimmed = len(run.rstrip(_ENDS + ")]}"))
         self._brackets: list[tuple[list[int], list[int]]] = []
         for opening, closing in _BRACKETS:
-            closers = [place for place in range(len(run) - 1, self._tail - 1, -1) if run[place] == closing]
+            closers = [place for place in range(len(run) - 1, self._trimmed - 1, -1) if run[place] == closing]
             if closers:
                 steps = ((char == closing) - (char == opening) for char in run)
                 self._brackets.append((closers, [*accumulate(steps, initial=0)]))
 
     def end_of(self, start: int) -> int:
         """The end of the path that begins at `start`."""
-        end = max(start, self._tail)
+        end = max(start, self._trimmed)
         for closers, surplus in self._brackets:
             too_many = max(0, surplus[-1] - surplus[start])
             if too_many < len(closers):

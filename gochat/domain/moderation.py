@@ -122,9 +122,9 @@ class Rules(msgspec.Struct, frozen=True):
                 return Verdict(text, BY_RULE[link_rule])
         if not found:
             return Verdict(text)
-        spans = [(flag.start, flag.end) for action, flag in found if action == "mask"]
+        places = [(flag.start, flag.end) for action, flag in found if action == "mask"]
         flags = tuple(flag for action, flag in found if action == "flag")
-        return Verdict(mask(text, spans) if spans else text, flags=flags)
+        return Verdict(mask(text, places) if places else text, flags=flags)
 
     def _read_masked(self, verdict: Verdict, link_rule: str | None) -> Verdict:
         """The verdict on a text that was masked. Stars may bring out what the masked word had hidden: `evil.com.rude`

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from gochat.domain.confusables import FOLD, FOLD_LEET, JOINED, LEET, with_drawn_capitals
+from gochat.domain.confusables import DRAWN_CAPITALS, FOLD, FOLD_LEET, JOINED, LEET, with_drawn_capitals
 from gochat.domain.patterns import letters, letters_or_leet, trie
 from gochat.domain.readings import SENTENCE_ENDS, spelled_rows
 
@@ -26,6 +26,8 @@ _END = "(?= )"
 #: Codes of letters above ASCII that are in an entry. With more letters than codes some share one: for those the
 #: quick test is asked again, exactly.
 _FIRST, _CODES, _OTHER = 0x80, 0x7F, "\xff"
+#: Stands in no coded text but for capitals that are drawn as other letters than they are folded to.
+_DRAWN = "\x7f"
 _LETTERS = bytes([*range(ord("a"), ord("z") + 1), *range(_FIRST, 256)])
 _LETTERS_AND_SPACE = _LETTERS + b" "
 #: From a coded text to its plain reading.
@@ -78,8 +80,8 @@ _DISHONEST = re.compile(rf"[^\w\s{re.escape(''.join(sorted(HONEST)))}]|_").searc
 _HIDING_ASCII = re.compile(rb"[~@$|!+]|[ ._][a-z0-9](?=[ ._])").search
 #: `!` where it ends a sentence is no letter.
 _BANGS = re.compile(rb"(?<![!.])(\.*+)![!.]*+(?= )").sub
-#: What may be i or l, more often in a row than a reading has it: where an entry has both, patterns would try each place
-#: to part the run. One more than a reading has is kept, so that the run counts as a long one.
+#: Characters that may be i or l, more of them in a row than a reading has: where an entry has both letters, patterns
+#: would try each place to part the run. One more than a reading has is kept, so that the run counts as a long one.
 _MANY_EITHER = re.compile("(?<=IIII)I+").sub
 _MANY_EITHER_CODED = re.compile(rb"(?<=[1|!]{4})[1|!]+").sub
 _LONG_RUN = re.compile(r"(.)\1{3}", re.DOTALL).search
@@ -118,6 +120,17 @@ class _Codes(dict[int, str]):
         return "".join(self._listed.get(char, char) for char in skeleton)
 
 
+class _Marked(dict[int, str]):
+    """The same table with a mark for capitals that have another reading: to search each text for them takes longer."""
+
+    def __init__(self, codes: _Codes) -> None:
+        self._codes = codes
+
+    def __missing__(self, code: int) -> str:
+        self[code] = read = _DRAWN if code in DRAWN_CAPITALS else self._codes[code]
+        return read
+
+
 class Prefilter:
     """For one list of entries; never changed afterwards."""
 
@@ -127,6 +140,7 @@ class Prefilter:
         "_exceptions",
         "_has_digits",
         "_least",
+        "_marked",
         "_near_inside",
         "_near_words",
         "_phrases",
@@ -150,6 +164,7 @@ class Prefilter:
             char for entry in skeletons if entry.spaceless for char in entry.letters if not char.isascii()
         }
         self._codes = _Codes(char for entry in skeletons for char in entry.letters if not char.isascii())
+        self._marked = _Marked(self._codes)
         plain_words = trie(self._coded(alone), letters, _END)
         plain_inside = trie(self._coded(inside), letters, _END, inside=True)
         self._plain_words = re.compile(f" (?:{plain_words})".encode("latin-1"))
@@ -170,16 +185,19 @@ class Prefilter:
         """False only where there is no hit."""
         if self._empty:
             return False
-        if self._suspects(text):
-            return True
-        drawn = with_drawn_capitals(text)
-        return drawn is not None and self._suspects(drawn)
-
-    def _suspects(self, text: str) -> bool:
         if text.isascii():
-            coded = b" " + text.encode().translate(_ASCII_CODED, _LEFT_OUT) + b" "
-        else:
-            coded = f" {text.translate(self._codes)} ".encode("latin-1")
+            return self._suspects(text, b" " + text.encode().translate(_ASCII_CODED, _LEFT_OUT) + b" ")
+        coded = text.translate(self._marked)
+        if _DRAWN not in coded:
+            return self._suspects(text, f" {coded} ".encode("latin-1"))
+        drawn = with_drawn_capitals(text)
+        return any(
+            self._suspects(each, f" {each.translate(self._codes)} ".encode("latin-1"))
+            for each in (text, drawn)
+            if each is not None
+        )
+
+    def _suspects(self, text: str, coded: bytes) -> bool:
         plain = coded.translate(_TO_PLAIN)
         if (self._plain_words.search(plain) or self._plain_inside.search(plain)) and self._is_found(text, plain):
             return True

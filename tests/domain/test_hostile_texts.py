@@ -46,7 +46,7 @@ def of(*parts: str) -> Callable[[int], str]:
     return lambda size: "".join(part * (size // len(parts) // len(part)) for part in parts)
 
 
-#: What takes its steps in Python.
+#: Texts whose cost is steps of Python.
 STEPPING = {
     "links with one end": of("://a/", ")"),
     "links with one end, in brackets": of("://a/(", ")."),
@@ -73,7 +73,7 @@ STEPPING = {
     "spaces": of("a", " ", "dot", " "),
 }  # fmt: skip
 
-#: What takes them in regular expressions and in `unicodedata`, where only the clock can tell.
+#: Texts whose cost is in regular expressions and in `unicodedata`, where only the clock can tell.
 SEARCHING = {
     "points before a word": lambda size: "." * size + "snarx",
     "exclamations before a letter": of("!", "x"),
