@@ -22,7 +22,9 @@ def issue(node: Node, user: str, scopes: Iterable[str] = DEFAULT_SCOPES, *, name
     return auth.issuer(node.settings).issue(user, now_s=int(time.time()), ttl_s=TTL_S, scopes=scopes, name=name)
 
 
-def issue_in(data: Path, user: str, scopes: Iterable[str] = DEFAULT_SCOPES, *, name: str | None = None) -> str:
+def issue_in(
+    data: Path, user: str, scopes: Iterable[str] = DEFAULT_SCOPES, *, name: str | None = None, ttl_s: int = TTL_S
+) -> str:
     """A token that a node without a configured key accepts, whose data folder this is."""
     issuer = auth.Issuer(Auth(), own_secret(data))
-    return issuer.issue(user, now_s=int(time.time()), ttl_s=TTL_S, scopes=scopes, name=name)
+    return issuer.issue(user, now_s=int(time.time()), ttl_s=ttl_s, scopes=scopes, name=name)

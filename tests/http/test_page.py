@@ -25,7 +25,7 @@ STYLES = [*WEB.glob("css/*.css"), *WEB.glob("admin/*.css")]
 #: Settings of tools, which no browser asks for.
 TOOLS = {"jsconfig.json", "worker.jsconfig.json", "package.json"}
 #: Bounds, gzipped: of the files fetched before the list of chats stands (all but the table of emoji), and of all.
-LIST_KB, ALL_KB = 75, 170
+LIST_KB, ALL_KB = 80, 180
 LONGEST_LINE = 175
 
 

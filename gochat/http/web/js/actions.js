@@ -6,9 +6,10 @@ import * as offline from "./offline.js";
 import * as outbox from "./outbox.js";
 import * as receipts from "./receipts.js";
 import { blank, fromEntry, privateRoom } from "./rooms.js";
-import { opened, related, watch } from "./session.js";
+import { opened, related, signOut, watch } from "./session.js";
 import * as state from "./state.js";
 import * as threads from "./threads.js";
+import * as unsent from "./unsent.js";
 import { ask, pages, post } from "./wire.js";
 
 const TELL_TYPING_MS = 3_000;
@@ -165,6 +166,12 @@ export async function sanctions(room) {
     if (found.length >= 1000) break;
   }
   return found;
+}
+
+/** Signs out; where messages would be lost by it, a dialog asks first. */
+export function leave() {
+  if (unsent.lacking()) state.dialog.value = { name: "sign-out" };
+  else signOut();
 }
 
 /** @typedef {{since: number, transport: string, address: string, device?: string, handle?: string, current?: boolean}} Device */

@@ -7,8 +7,8 @@ import { language } from "./l10n.js";
 import { onNotice } from "./notices.js";
 import { forgetEnded } from "./offline.js";
 import { renew, signIn } from "./session.js";
-import * as outbox from "./outbox.js";
 import * as state from "./state.js";
+import * as unsent from "./unsent.js";
 import * as worker from "./worker.js";
 import { App } from "./views/app.js";
 import { Replace, enter } from "./views/signin.js";
@@ -44,20 +44,21 @@ function userOf(given) {
   }
 }
 
-/** Signs in with what the address carries; asks first where the tab is signed in as somebody else.
+/** Signs in with what the address carries; asks first where the tab is signed in as somebody else, or has messages of theirs.
  *  @param {{ticket?: string, token?: string}} given */
 function signInWith(given) {
   const before = kept();
   const user = userOf(given);
-  if (!before || before.user === user) {
+  const old = before?.user ?? unsent.lacking()?.user ?? user;
+  if (old === user) {
     come(given);
     return;
   }
   const stay = () => {
-    if (state.me.value !== before.user) signIn(before);
+    if (before && state.me.value !== old) signIn(before);
     draw();
   };
-  render(html`<${Replace} old=${before.user} user=${user} onStay=${stay} onContinue=${() => come(given)} />`, place);
+  render(html`<${Replace} old=${old} user=${user} onStay=${stay} onContinue=${() => come(given)} />`, place);
 }
 
 function begin() {
@@ -86,8 +87,8 @@ addEventListener("hashchange", () => {
   const given = fromAddress();
   if (given.ticket || given.token) signInWith(given); else followAddress();
 });
-// Messages on their way are in this tab alone.
-addEventListener("beforeunload", (event) => { if (outbox.waiting()) event.preventDefault(); });
+// Messages that were not sent are in this tab alone.
+addEventListener("beforeunload", (event) => { if (unsent.lacking()) event.preventDefault(); });
 onNotice(actions.show);
 worker.onShow(actions.show);
 fromHost((credential) => {

@@ -3,11 +3,13 @@
 // that they reach, so that the next connection goes on from there. Messages on their way are never kept: whether the server
 // has them is known to the server alone.
 import { begun } from "./drafts.js";
+import { t } from "./l10n.js";
 import * as names from "./names.js";
 import * as receipts from "./receipts.js";
 import { blank } from "./rooms.js";
 import * as state from "./state.js";
 import * as threads from "./threads.js";
+import * as unsent from "./unsent.js";
 import * as vault from "./vault.js";
 
 /** So many of a room's newest rows are kept. */
@@ -110,6 +112,8 @@ export function dropUnclaimed(unreadable) {
 
 /** @param {string} room */
 function drop(room) {
+  const lost = unsent.drop(user, room).join(" ");
+  if (lost) state.trouble.value = t("room-is-gone", { title: state.rooms.value.get(room)?.title ?? room, text: lost });
   state.removeRoom(room);
   threads.drop(room);
   dirty.delete(room);

@@ -1,9 +1,10 @@
 // @ts-check
 // The messages on their way: one of a room at a time, in the order in which it was written, with the same key until the
-// server has it. Nothing is lost with the connection: the next `welcome` goes on.
+// server has it. Nothing is lost with the connection, or with the sign-in: the next `welcome` of the user goes on.
 import { newKey } from "./client.js";
 import * as state from "./state.js";
-import { thread, all } from "./threads.js";
+import { opened, thread } from "./threads.js";
+import { queueOf, roomsOf } from "./unsent.js";
 import { Broken, Refused, ask } from "./wire.js";
 
 /** @typedef {import("./timeline.js").Row} Row */
@@ -37,16 +38,13 @@ export function discard(room, row) {
 
 /** There is a connection again: everything that waits is sent. */
 export function resume() {
-  for (const { room } of all()) next(room);
+  roomsOf(state.me.value).forEach(next);
 }
-
-/** Whether any message has not reached the server. */
-export const waiting = () => all().some(({ timeline }) => timeline.pending.some((row) => row.state === "sending" || row.state === "waiting"));
 
 /** @param {string} room */
 function next(room) {
   if (busy.has(room)) return;
-  const row = thread(room).timeline.pending.find((each) => each.state === "sending" || each.state === "waiting");
+  const row = queueOf(state.me.value, room).find((each) => each.state === "sending" || each.state === "waiting");
   if (row) deliver(room, row);
 }
 
@@ -95,5 +93,5 @@ function mark(room, row, how, why) {
   row.state = how;
   row.why = why;
   row.rev++;
-  thread(room).changed();
+  opened(room)?.changed();
 }

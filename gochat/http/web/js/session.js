@@ -14,6 +14,7 @@ import { whyEnded } from "./refusals.js";
 import { afterFact, begunAnew, blank, fromEntry, higher } from "./rooms.js";
 import * as state from "./state.js";
 import * as threads from "./threads.js";
+import * as unsent from "./unsent.js";
 import * as wire from "./wire.js";
 import { wish } from "./wishes.js";
 
@@ -105,6 +106,7 @@ export function signOut() {
   wire.disconnect();
   credentials.forget();
   credential = null;
+  unsent.keepOnly();
   offline.forget();
   drafts.forgetDrafts(state.me.value);
   receipts.forgetAll();
@@ -127,7 +129,7 @@ function welcome(frame) {
   for (const entry of [...frame.contacts, ...frame.rooms]) {
     next.set(entry.room, fromEntry(entry, frame.user, before.get(entry.room)));
   }
-  const begun = drafts.begun(frame.user).filter((room) => !next.has(room));
+  const begun = [...drafts.begun(frame.user), ...unsent.roomsOf(frame.user)].filter((room) => room.startsWith("dm:") && !next.has(room));
   for (const room of begun) next.set(room, names.titled(blank(room, frame.user)));
   batch(() => {
     state.me.value = frame.user;
@@ -147,6 +149,7 @@ function welcome(frame) {
 /** The token is this user's: what was kept may be shown, and gone on from. @param {any} frame */
 function confirm(frame) {
   if (!credential) return;
+  unsent.keepOnly(frame.user); // A token that only says another name takes nothing from anybody.
   credential = { ...credential, user: frame.user, confirmed: true };
   credentials.keep(credential);
   offline.confirm(credential);

@@ -3,6 +3,7 @@
 import { drafted } from "./drafts.js";
 import { batch, computed, signal } from "./html.js";
 import { byLatest, listed } from "./rooms.js";
+import { roomsOf } from "./unsent.js";
 
 /** @typedef {import("./rooms.js").Room} Room */
 /** @typedef {{user: string, name: string, room: string, head: number, last: import("./rooms.js").Last}} ChatRequest */
@@ -28,7 +29,8 @@ export const trouble = signal("");
 export const spoken = signal("");
 
 export const room = computed(() => rooms.value.get(openRoom.value));
-export const roomList = computed(() => listed([...rooms.value.values()].sort(byLatest), openRoom.value, drafted.value));
+const begun = () => new Set([...drafted.value, ...roomsOf(me.value)]);
+export const roomList = computed(() => listed([...rooms.value.values()].sort(byLatest), openRoom.value, begun()));
 export const unread = computed(() => [...rooms.value.values()].reduce((sum, each) => sum + each.unread, 0) + requests.value.length);
 
 /** @param {string} id @param {Partial<Room>} change */

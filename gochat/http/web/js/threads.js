@@ -5,6 +5,7 @@ import { PAGE } from "./positions.js";
 import { higher } from "./rooms.js";
 import * as state from "./state.js";
 import { Timeline, rowId } from "./timeline.js";
+import { queueOf } from "./unsent.js";
 import { Refused, ask } from "./wire.js";
 
 /** Texts of messages that replies quote and that are not held; with more of them all are read again. */
@@ -18,7 +19,7 @@ export class Thread {
   /** @param {string} room @param {string} me */
   constructor(room, me) {
     this.room = room;
-    this.timeline = new Timeline(me);
+    this.timeline = new Timeline(me, queueOf(me, room));
     /** Rises with each change, for views to subscribe to. */
     this.version = signal(0);
     this.loading = signal(false);
@@ -63,7 +64,6 @@ export function visit(room) {
 
 /** The thread, where the room was opened. @param {string} room */
 export const opened = (room) => threads.get(room);
-export const all = () => [...threads.values()];
 export const forgetAll = () => threads.clear();
 
 /** Shows what was kept of a room. @param {string} room @param {import("./timeline.js").Row[]} rows @param {number} from @param {number} to */

@@ -16,11 +16,11 @@ const MOST_ROWS = 5000;
 export const rowId = (fact) => (fact.key ? `${fact.from}/${fact.key}` : `#${fact.seq}`);
 
 export class Timeline {
-  /** @param {string} me The user who looks at it. */
-  constructor(me) {
+  /** @param {string} me The user who looks at it. @param {Row[]} [pending] What is on its way, which may outlive the timeline. */
+  constructor(me, pending = []) {
     this.me = me;
     /** @type {Row[]} */ this.rows = [];
-    /** @type {Row[]} */ this.pending = [];
+    this.pending = pending;
     /** @type {Map<number, Row>} */ this.bySeq = new Map();
     /** The run of the log that is held: from..to, both included; empty while from > to. */
     this.from = 1;
@@ -76,6 +76,7 @@ export class Timeline {
    *  @param {number} [asOf] The head that the page tells of. */
   prepend(facts, upto = this.from, asOf = 0) {
     const rows = this.page(facts, asOf);
+    for (const row of rows) this.settle(row.id);
     this.rows = [...rows, ...this.rows];
     if (facts.length) this.from = facts[0].seq;
     else this.from = Math.min(this.from, 1);
@@ -99,7 +100,10 @@ export class Timeline {
   /** Takes rows that were kept of the run from..to. @param {Row[]} rows @param {number} from @param {number} to */
   restore(rows, from, to) {
     this.rows = rows.map((row) => ({ ...row, rev: 0 }));
-    for (const row of this.rows) this.hold(row);
+    for (const row of this.rows) {
+      this.hold(row);
+      this.settle(row.id);
+    }
     this.from = from;
     this.to = this.head = to;
     this.loaded = true;

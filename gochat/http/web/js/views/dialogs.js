@@ -4,7 +4,9 @@ import * as actions from "../actions.js";
 import { html, useEffect, useState } from "../html.js";
 import { t } from "../l10n.js";
 import { inNames, nameOf } from "../names.js";
+import { signOut } from "../session.js";
 import * as state from "../state.js";
+import { lacking } from "../unsent.js";
 import { Notifications, SilenceChoice } from "./notifications.js";
 import { Avatar, Dialog } from "./parts.js";
 import { People, usePeople } from "./people.js";
@@ -286,6 +288,11 @@ function Readers({ room, item }) {
     <//>`;
 }
 
+const SignOut = () => html`
+  <${Dialog} label=${t("sign-out-sure")} onClose=${close}>
+    <${Form} label=${t("sign-out")} act=${async () => signOut()} bad><p>${t("sign-out-unsent", { n: lacking()?.n ?? 0 })}</p><//>
+  <//>`;
+
 const KEYS = [
   [["key-ctrl", "K"], "keys-find"], [["Alt", "↑", "↓"], "keys-rooms"], [["↑"], "keys-edit"], [["↑", "↓"], "keys-messages"],
   [["key-enter"], "keys-send"], [["key-shift", "key-enter"], "keys-line"], [["Esc"], "keys-close"], [["?"], "keys-help"],
@@ -301,4 +308,5 @@ const Shortcuts = () => html`
 const VIEWS = {
   "new-group": NewGroup, members: Members, person: Person, leave: Leave, "delete-group": DeleteGroup, report: Report, delete: Delete,
   shortcuts: Shortcuts, notifications: Notifications, contacts: Contacts, readers: Readers, profile: Profile,
+  "sign-out": SignOut,
 };

@@ -6,7 +6,6 @@ import { html, useEffect, useState } from "../html.js";
 import { t } from "../l10n.js";
 import { nameOf } from "../names.js";
 import { privateRoom } from "../rooms.js";
-import { signOut } from "../session.js";
 import * as state from "../state.js";
 import * as when from "../time.js";
 import { Avatar, Dialog, icon } from "./parts.js";
@@ -27,7 +26,7 @@ export function Profile({ user, shown: given }) {
         ${!own && room && html`<p>${presence(room)}</p>`}
       </div>
       ${own ? html`<${Devices} />` : html`<${Relation} user=${user} />`}
-      ${own && html`<footer><button type="button" class="soft bad" onClick=${() => { close(); signOut(); }}>${t("sign-out")}</button></footer>`}
+      ${own && html`<footer><button type="button" class="soft bad" onClick=${() => { close(); actions.leave(); }}>${t("sign-out")}</button></footer>`}
     <//>`;
 }
 

@@ -4,7 +4,6 @@ import * as actions from "../actions.js";
 import { html, useEffect, useState } from "../html.js";
 import { t } from "../l10n.js";
 import { inNames, nameOf } from "../names.js";
-import { signOut } from "../session.js";
 import * as state from "../state.js";
 import * as when from "../time.js";
 import { isSilent } from "../wishes.js";
@@ -44,7 +43,7 @@ function Head() {
     { name: t("contacts"), icon: /** @type {const} */ ("chat"), act: () => { state.dialog.value = { name: "contacts" }; } },
     { name: t("shortcuts"), icon: /** @type {const} */ ("keyboard"), act: () => { state.dialog.value = { name: "shortcuts" }; } },
     { name: t("notifications"), icon: /** @type {const} */ ("bell"), act: () => { state.dialog.value = { name: "notifications" }; } },
-    { name: t("sign-out"), icon: /** @type {const} */ ("exit"), act: signOut },
+    { name: t("sign-out"), icon: /** @type {const} */ ("exit"), act: actions.leave },
   ];
   return html`
     <header class="bar">

@@ -5,6 +5,7 @@ import { html, useEffect, useState } from "../html.js";
 import { t } from "../l10n.js";
 import { signIn } from "../session.js";
 import { status } from "../state.js";
+import { lacking } from "../unsent.js";
 
 /** Signs in with what a link or a person gave. Rejects with the reason, in words. @param {{ticket?: string, token?: string}} given */
 export async function enter({ ticket, token }) {
@@ -46,10 +47,17 @@ export function SignIn({ problem }) {
           <input name="credential" type="password" autocomplete="off" spellcheck=${false} value=${text} autofocus
             onInput=${(/** @type {any} */ event) => setText(event.target.value)} />
         </label>
+        <${Unsent} />
         <button class="primary" disabled=${!text.trim() || connecting}>${t(connecting ? "coming-in" : "come-in")}</button>
         ${reason && html`<p class="bad" role="alert">${reason}</p>`}
       </form>
     </main>`;
+}
+
+/** The messages that are lost where another user signs in. */
+function Unsent() {
+  const there = lacking();
+  return there && html`<p>${t("unsent", there)}</p>`;
 }
 
 /** Asks before a link takes the place of another sign-in. @param {{old: string, user: string, onStay: () => void, onContinue: () => void}} props */
@@ -59,6 +67,7 @@ export const Replace = ({ old, user, onStay, onContinue }) => html`
       <img src="icon.svg" width="56" height="56" alt="" />
       <h1>${t("continue-as", { user })}</h1>
       <p>${t("continue-as-why", { old, user })}</p>
+      <${Unsent} />
       <button class="primary">${t("continue", { user })}</button>
       <button type="button" class="soft" onClick=${onStay}>${t("stay", { old })}</button>
     </form>
