@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.browser.conftest import Server
 from tests.browser.people import Person
+from tests.tokens import TTL_S, issue_in
 
 Someone = Callable[..., Person]
 HOWTO = (Path(__file__).parents[2] / "docs" / "howto" / "page.md").read_text(encoding="utf-8")
@@ -80,4 +81,62 @@ def test_a_site_that_is_not_listed_shows_no_page_and_gives_no_token(person: Some
         visitor.page.evaluate(f"page.postMessage({{type: 'gochat.token', token: '{token}'}}, '*')")
         opened.value.evaluate("() => new Promise(requestAnimationFrame)")
         assert opened.value.locator(".door").count() == 1
+        visitor.complaints.clear()
+
+
+def _framed(person: Someone, server: Server, origin: str, pages: dict[str, str]) -> tuple[Person, Any]:
+    """Somebody whom the site has signed in, and the frame."""
+    server.stop()
+    server.start(GOCHAT_HTTP__ORIGINS=origin)
+    pages.update({"/": lines_of_the_page(server), "/chat-token": server.token("ann")})
+    visitor = person("ann", sign_in=False, clock=True)
+    visitor.page.goto(origin)
+    frame = visitor.page.frame_locator("#chat")
+    frame.locator(".self:text-is('ann')").wait_for()
+    frame.locator(".banner").wait_for(state="detached")
+    return visitor, frame
+
+
+def test_a_page_that_slept_past_its_token_asks_the_site_for_another(person: Someone, server: Server) -> None:
+    with site() as (origin, pages):
+        visitor, frame = _framed(person, server, origin, pages)
+        server.stop()
+        frame.locator(".banner").wait_for()
+        pages["/chat-token"] = issue_in(server.data, "ann", ttl_s=9 * TTL_S)
+        server.start()
+        visitor.page.clock.fast_forward(2 * TTL_S * 1_000)
+        frame.locator(".banner").wait_for(state="detached")
+        assert frame.locator(".self").inner_text() == "ann"
+        visitor.complaints.clear()  # The site has no icon.
+
+
+def test_a_session_that_ended_begins_anew_with_the_next_token_and_the_site_is_not_pressed(
+    person: Someone, server: Server
+) -> None:
+    asked: list[str] = []
+    with site() as (origin, pages):
+        visitor, frame = _framed(person, server, origin, pages)
+        visitor.page.on("request", lambda request: asked.append(request.url) if "chat-token" in request.url else None)
+        pages["/chat-token"] = "nonsense"
+        root = issue_in(server.data, "root", ["admin"])
+        server.post(root, "admin/suspensions/ann", {}, method="PUT")
+        frame.locator(".door [role=alert]").wait_for()
+        visitor.page.clock.run_for(3_600_000)
+        assert 1 <= len(asked) < 12
+        server.post(root, "admin/suspensions/ann", {}, method="DELETE")
+        fresh = issue_in(server.data, "ann", ttl_s=9 * TTL_S)
+        visitor.page.evaluate(f"frames[0].postMessage({{type: 'gochat.token', token: '{fresh}'}}, '*')")
+        frame.locator(".self:text-is('ann')").wait_for()
+        frame.locator(".banner").wait_for(state="detached")
+        visitor.complaints.clear()
+
+
+def test_people_who_sign_out_are_not_signed_in_again_by_a_timer(person: Someone, server: Server) -> None:
+    with site() as (origin, pages):
+        visitor, frame = _framed(person, server, origin, pages)
+        frame.locator("[aria-label=More]").click()
+        frame.get_by_role("menuitem", name="Sign out").click()
+        frame.locator(".door").wait_for()
+        visitor.page.clock.run_for(3_600_000)
+        assert frame.locator(".door").count() == 1
         visitor.complaints.clear()

@@ -74,26 +74,3 @@ export function keep(credential) {
 export function forget(token) {
   if (token === undefined || stored()?.token === token) sessionStorage.removeItem(SLOT);
 }
-
-/** Takes tokens from the site that shows the page in a frame, where the server lists it. The site is told that the page
- *  is ready, and again when the token is about to end. @param {(credential: Credential) => void} take */
-export function fromHost(take) {
-  const origins = document.querySelector("meta[name=gochat-origins]")?.getAttribute("content")?.split(" ").filter(Boolean) ?? [];
-  if (window.parent === window || !origins.length) return;
-  addEventListener("message", (event) => {
-    if (!origins.includes(event.origin) || event.data?.type !== "gochat.token") return;
-    take(ofToken(String(event.data.token)));
-  });
-  askHost(origins);
-}
-
-const REFRESH_BEFORE_MS = 60_000;
-/** @param {string[]} origins */
-function askHost(origins) {
-  const ask = () => { for (const origin of origins) window.parent.postMessage({ type: "gochat.ready" }, origin); };
-  ask();
-  setInterval(() => {
-    const { expires = 0 } = kept() ?? {};
-    if (expires && expires - Date.now() < REFRESH_BEFORE_MS) ask();
-  }, REFRESH_BEFORE_MS / 4);
-}

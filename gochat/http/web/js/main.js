@@ -1,7 +1,8 @@
 // @ts-check
 // The page begins: the theme, who one is, and what the address asks to show.
 import * as actions from "./actions.js";
-import { fromAddress, fromHost, kept } from "./credential.js";
+import { fromAddress, kept } from "./credential.js";
+import { fromHost } from "./host.js";
 import { effect, html, render } from "./html.js";
 import { language } from "./l10n.js";
 import { onNotice } from "./notices.js";
@@ -92,7 +93,7 @@ addEventListener("beforeunload", (event) => { if (unsent.lacking()) event.preven
 onNotice(actions.show);
 worker.onShow(actions.show);
 fromHost((credential) => {
-  if (credential.user === state.me.value) renew(credential);
+  if (credential.user === state.me.value && state.status.value.phase !== "ended") renew(credential);
   else {
     signIn(credential);
     draw();

@@ -94,10 +94,16 @@ export function signIn(wanted) {
   });
 }
 
-/** Goes on with a newer token of the same user. @param {credentials.Credential} newer */
-export function renew(newer) {
-  keepCredential({ ...newer, confirmed: credential?.confirmed });
-  wire.ask({ type: "refresh", token: newer.token }).catch(() => {});
+/** Goes on with a newer token of the same user, for a session that has not ended. Without a connection the next one begins with
+ *  it; where the server refuses it, the one from before stays. @param {credentials.Credential} newer */
+export async function renew(newer) {
+  const before = credential;
+  keepCredential({ ...newer, confirmed: before?.confirmed });
+  try {
+    await wire.ask({ type: "refresh", token: newer.token });
+  } catch (error) {
+    if (error instanceof wire.Refused && before && credential?.token === newer.token) keepCredential(before);
+  }
 }
 
 export function signOut() {
