@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
+from typing import Any
+
+import pytest
 
 from tests.browser.conftest import Server
 from tests.browser.people import FRAMES, KEPT, Person
@@ -80,3 +83,56 @@ def test_a_link_that_is_opened_where_one_is_asked_for_says_why_it_is_of_no_use(p
     page.goto(f"{server.url}#ticket=nonsense")
     page.wait_for_selector(".door [role=alert]:has-text('of no use any more')")
     ann.complaints.clear()  # The browser tells of the 401.
+
+
+class Busy:
+    """A server that has no answer for tickets, for so many times."""
+
+    def __init__(self, page: Any, times: int) -> None:
+        self.asked = 0
+        self._times = times
+        page.route("**/v1/tickets", self._answer)
+
+    def _answer(self, route: Any) -> None:
+        self.asked += 1
+        if self.asked > self._times:
+            route.continue_()
+            return
+        status, code = ((503, "unavailable"), (429, "rate_limited"))[self.asked % 2]
+        problem = {"title": code, "status": status, "code": code, "retry_after_ms": 1}
+        route.fulfill(status=status, content_type="application/problem+json", body=json.dumps(problem))
+
+
+def test_a_link_is_tried_again_while_the_server_is_busy(person: Someone, server: Server) -> None:
+    ann = person("ann", sign_in=False)
+    busy = Busy(ann.page, 3)
+    ann.page.goto(server.link("ann"))
+    ann.page.wait_for_selector(".self:text-is('ann')")
+    assert busy.asked == 4
+    ann.complaints.clear()  # The browser tells of the answers.
+
+
+@pytest.mark.parametrize(("options", "inside"), [((), ".self"), (("--admin",), ".top")], ids=["chat", "admin"])
+def test_a_link_that_had_no_answer_can_be_tried_again(
+    person: Someone, server: Server, options: tuple[str, ...], inside: str
+) -> None:
+    ann = person("ann", sign_in=False)
+    busy = Busy(ann.page, 4)
+    ann.page.goto(server.link("ann", *options))
+    ann.page.wait_for_selector(".door [role=alert]:has-text('does not answer')")
+    assert busy.asked == 4 and "#" not in ann.page.url
+    ann.page.get_by_role("button", name="Try again").click()
+    ann.page.wait_for_selector(f"{inside}:has-text('ann')")
+    ann.complaints.clear()
+
+
+def test_a_tab_that_is_signed_in_says_that_a_link_is_of_no_use(person: Someone, server: Server) -> None:
+    ann = person("ann", sign_in=False)
+    link = server.link("ann")
+    for _ in range(2):
+        ann.page.goto(link)
+        ann.page.wait_for_selector(".self:text-is('ann')")
+    ann.page.wait_for_selector(".banner[role=alert]:has-text('of no use any more')")
+    ann.page.get_by_role("button", name="Dismiss").click()
+    ann.page.wait_for_selector(".banner", state="detached")
+    ann.complaints.clear()

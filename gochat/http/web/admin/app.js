@@ -6,7 +6,7 @@ import { VIEWS, address } from "./address.js";
 import { t } from "./l10n.js";
 import { Asking } from "./parts.js";
 import { watchOverview } from "./poll.js";
-import { SignIn, leave } from "./signin.js";
+import { Again, SignIn, leave } from "./signin.js";
 import * as state from "./state.js";
 import { Audit } from "./views/audit.js";
 import { Mailboxes } from "./views/mailboxes.js";
@@ -43,7 +43,7 @@ export function App() {
     <div class="admin">
       <${Top} />
       <${Views} />
-      <main>${state.ended.value && html`<p class="notice bad" role="alert">${state.ended.value}</p>`}<${Shown} key=${`${name}/${of}`} of=${of} />
+      <main>${state.ended.value && html`<p class="notice bad" role="alert">${state.ended.value} <${Again} /></p>`}<${Shown} key=${`${name}/${of}`} of=${of} />
       </main>
       <p class="done" role="status">${state.done.value}</p>
       <${Asking} />

@@ -5,8 +5,7 @@ import { html, render } from "../js/html.js";
 import { language } from "../js/l10n.js";
 import { follow } from "./address.js";
 import { App } from "./app.js";
-import { begin, enter } from "./signin.js";
-import * as state from "./state.js";
+import { begin, enter, tell } from "./signin.js";
 
 const theme = localStorage.getItem("gochat.theme");
 if (theme) document.documentElement.dataset.theme = theme;
@@ -16,7 +15,7 @@ document.documentElement.dir = /^(ar|he|fa|ur)\b/.test(language) ? "rtl" : "ltr"
 /** Signs in with what the address carries, or goes to the view that it names. */
 function readAddress() {
   const given = fromAddress();
-  if (given.ticket || given.token) enter(given).catch((error) => { state.ended.value = error.message; });
+  if (given.ticket || given.token) enter(given).catch(tell);
   else follow();
 }
 

@@ -1,7 +1,7 @@
 // @ts-check
 // The sign-in of an admin: by a link of `gochat link NAME --admin`, or a token. It is kept for this tab, apart from a sign-in of the chat.
 import { BadTicket, fromText, ofToken, redeem } from "../js/credential.js";
-import { batch, html, useState } from "../js/html.js";
+import { batch, html, signal, useState } from "../js/html.js";
 import * as api from "./api.js";
 import { t } from "./l10n.js";
 import * as state from "./state.js";
@@ -28,20 +28,32 @@ export async function enter(given) {
 
 /** @param {{ticket?: string, token?: string}} given */
 async function credential({ ticket, token }) {
+  unanswered.value = "";
   if (token) return ofToken(token);
   if (!ticket) throw new Error(t("no-credential"));
   try {
     return await redeem(ticket);
   } catch (error) {
-    throw new Error(error instanceof BadTicket ? t("bad-ticket") : t("no-server"));
+    if (error instanceof BadTicket) throw new Error(t("bad-ticket"));
+    unanswered.value = ticket;
+    throw new Error(t("no-server"));
   }
 }
+
+/** The ticket that the server had no answer for. */
+const unanswered = signal("");
+/** Tries it again. */
+export const Again = () => (unanswered.value ? html`
+  <button type="button" class="soft" onClick=${() => enter({ ticket: unanswered.value }).catch(tell)}>${t("try-again")}</button>` : null);
+
+/** @param {Error} error */
+export const tell = (error) => { state.ended.value = error.message; };
 
 /** Goes on with the sign-in that this tab has kept. */
 export function begin() {
   const { token = "", expires = 0 } = JSON.parse(sessionStorage.getItem(SLOT) ?? "{}");
   if (!token || (expires && expires < Date.now())) return;
-  enter({ token }).catch((error) => { state.ended.value = error.message; });
+  enter({ token }).catch(tell);
 }
 
 /** @param {string} [why] */
@@ -57,7 +69,7 @@ export function SignIn() {
   const submit = async (/** @type {Event} */ event) => {
     event.preventDefault();
     setBusy(true);
-    await enter(fromText(text)).catch((error) => { state.ended.value = error.message; });
+    await enter(fromText(text)).catch(tell);
     setBusy(false);
   };
   return html`
@@ -74,6 +86,7 @@ export function SignIn() {
         </label>
         <button class="primary" disabled=${!text.trim() || busy}>${t(busy ? "coming-in" : "come-in")}</button>
         ${state.ended.value && html`<p class="bad" role="alert">${state.ended.value}</p>`}
+        <${Again} />
       </form>
     </main>`;
 }

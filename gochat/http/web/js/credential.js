@@ -8,6 +8,14 @@ const SLOT = "gochat.token";
 
 /** The link is of no use: it was used, is over, or is no ticket. */
 export class BadTicket extends Error {}
+/** The server did not say whether the link is of use: it is to be tried again. */
+export class NoAnswer extends Error {}
+
+/** A busy server is asked so often, with pauses of a second, two and four, or as long as it says. */
+const TRIES = 4;
+const FIRST_PAUSE_MS = 1_000;
+/** A server that wants more time is asked again when the person says so. */
+const LONGEST_PAUSE_MS = 10_000;
 
 /** The claims of a token, which the server alone verifies. @param {string} token */
 function claims(token) {
@@ -45,14 +53,30 @@ export function fromText(text) {
   return /^[\w-]+\.[\w-]+\.[\w-]+$/.test(bare) ? { token: bare } : {};
 }
 
-/** Trades the single-use ticket for a token. Rejects with BadTicket where the server refuses it. @param {string} ticket */
+/** Trades the single-use ticket for a token. Rejects with BadTicket where the server refuses it, with NoAnswer where it says
+ *  neither yes nor no for long. @param {string} ticket @returns {Promise<Credential>} */
 export async function redeem(ticket) {
-  const answer = await fetch("/v1/tickets", {
-    method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ ticket }),
-  });
-  const body = await answer.json();
-  if (!answer.ok) throw new BadTicket(body.detail ?? body.title ?? answer.statusText);
-  return /** @type {Credential} */ ({ user: body.user, token: body.token, expires: body.expires, confirmed: true });
+  for (let tries = 0; ; tries++) {
+    const { status, body } = await post(ticket);
+    if (status === 200 && body.token) return { user: body.user, token: body.token, expires: body.expires, confirmed: true };
+    if (status === 400 || status === 401) throw new BadTicket(body.detail ?? body.title);
+    const pause = body.retry_after_ms ?? FIRST_PAUSE_MS * 2 ** tries;
+    const passes = status === 429 || status >= 500;
+    if (!passes || tries + 1 === TRIES || pause > LONGEST_PAUSE_MS) throw new NoAnswer(`HTTP ${status}`);
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+}
+
+/** @param {string} ticket @returns {Promise<{status: number, body: any}>} Status 0: the server did not answer. */
+async function post(ticket) {
+  try {
+    const answer = await fetch("/v1/tickets", {
+      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ ticket }),
+    });
+    return { status: answer.status, body: await answer.json().catch(() => ({})) };
+  } catch {
+    return { status: 0, body: {} };
+  }
 }
 
 /** @returns {Credential | null} */

@@ -20,8 +20,7 @@ if (theme) document.documentElement.dataset.theme = theme;
 document.documentElement.lang = language;
 document.documentElement.dir = /^(ar|he|fa|ur)\b/.test(language) ? "rtl" : "ltr";
 
-/** @param {string} [problem] */
-const draw = (problem = "") => render(html`<${App} problem=${problem} />`, place);
+const draw = () => render(html`<${App} />`, place);
 
 /** Shows what the address names, once signed in: `#message=ROOM:SEQ`, or `#room=ROOM`. */
 function followAddress() {
@@ -33,7 +32,10 @@ function followAddress() {
 }
 
 /** @param {{ticket?: string, token?: string}} given */
-const come = (given) => enter(given).then(() => draw(), (error) => draw(error.message));
+function come(given) {
+  enter(given);
+  draw();
+}
 
 /** The user that a ticket or token is for, unverified: only to ask. @param {{ticket?: string, token?: string}} given */
 function userOf(given) {

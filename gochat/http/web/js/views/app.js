@@ -8,14 +8,13 @@ import * as when from "../time.js";
 import { retryNow } from "../wire.js";
 import { icon } from "./parts.js";
 import { Rail } from "./rail.js";
-import { SignIn } from "./signin.js";
+import { Again, SignIn, entry } from "./signin.js";
 
 // The list of chats stands before these are there.
 const Dialogs = lazy(async () => (await import("./dialogs.js")).Dialogs);
 const ThreadView = lazy(async () => (await import("./thread.js")).ThreadView);
 
-/** @param {{problem: string}} props */
-export function App({ problem }) {
+export function App() {
   const open = state.room.value;
   const unread = state.unread.value;
   useEffect(() => {
@@ -29,7 +28,7 @@ export function App({ problem }) {
     addEventListener("keydown", keys);
     return () => removeEventListener("keydown", keys);
   }, []);
-  if (!state.me.value || state.status.value.phase === "ended") return html`<${SignIn} problem=${problem} />`;
+  if (!state.me.value || state.status.value.phase === "ended") return html`<${SignIn} />`;
   return html`
     <main class=${`app ${open ? "has-open" : ""}`}>
       <${Rail} />
@@ -51,10 +50,10 @@ const Nothing = () => html`
 
 function Banner() {
   const { phase } = state.status.value;
-  const trouble = state.trouble.value;
+  const trouble = entry.value.wrong || state.trouble.value;
   if (trouble) {
-    return html`<div class="banner bad" role="alert">${trouble}
-      <button class="ghost" onClick=${() => { state.trouble.value = ""; }}>${t("dismiss")}</button></div>`;
+    return html`<div class="banner bad" role="alert">${trouble} <${Again} />
+      <button class="ghost" onClick=${() => { entry.value = {}; state.trouble.value = ""; }}>${t("dismiss")}</button></div>`;
   }
   if (phase === "online" && state.endsAt.value) {
     return html`<div class="banner" role="status">${t("ends-soon", { when: when.time(state.endsAt.value) })}

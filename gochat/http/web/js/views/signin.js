@@ -1,40 +1,52 @@
 // @ts-check
 // The door: a link's ticket, or a link or token that a person pastes.
 import { BadTicket, fromText, ofToken, redeem } from "../credential.js";
-import { html, useEffect, useState } from "../html.js";
+import { html, signal, useState } from "../html.js";
 import { t } from "../l10n.js";
 import { signIn } from "../session.js";
 import { status } from "../state.js";
 import { lacking } from "../unsent.js";
 
-/** Signs in with what a link or a person gave. Rejects with the reason, in words. @param {{ticket?: string, token?: string}} given */
-export async function enter({ ticket, token }) {
-  if (token) {
-    signIn(ofToken(token));
-    return;
-  }
-  if (!ticket) throw new Error(t("no-credential"));
+/** @typedef {{ticket?: string, token?: string}} Given */
+/** What has become of the last link: it is being traded for a token, or why that failed, and a ticket to try again with. */
+export const entry = signal(/** @type {{busy?: boolean, wrong?: string, again?: Given}} */ ({}));
+
+/** Signs in with what a link or a person gave; where it fails, `entry` says why. @param {Given} given */
+export async function enter(given) {
+  const mine = entry.value = { busy: true };
+  const next = await traded(given);
+  if (entry.value !== mine) return; // Another link was opened meanwhile.
+  entry.value = "wrong" in next ? next : {};
+  if ("user" in next) signIn(next);
+}
+
+/** @param {Given} given */
+async function traded({ ticket, token }) {
+  if (token) return ofToken(token);
+  if (!ticket) return { wrong: t("no-credential") };
   try {
-    signIn(await redeem(ticket));
+    return await redeem(ticket);
   } catch (error) {
-    if (error instanceof BadTicket) throw new Error(t("bad-ticket"));
-    throw new Error(t("no-server"));
+    return error instanceof BadTicket ? { wrong: t("bad-ticket") } : { wrong: t("no-server"), again: { ticket } };
   }
 }
 
-/** @param {{problem: string}} props What went wrong with the link that opened the page. */
-export function SignIn({ problem }) {
+/** Tries the link again that the server had no answer for. */
+export function Again() {
+  const { again } = entry.value;
+  return again ? html`<button type="button" class="soft" onClick=${() => enter(again)}>${t("try-again")}</button>` : null;
+}
+
+export function SignIn() {
   const [text, setText] = useState("");
-  const [wrong, setWrong] = useState(problem);
-  useEffect(() => setWrong(problem), [problem]); // Another link was opened in this tab.
+  const { busy, wrong } = entry.value;
   const { phase, why } = status.value;
-  const connecting = phase === "connecting";
+  const connecting = busy || phase === "connecting";
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
-    setWrong("");
-    enter(fromText(text)).catch((error) => setWrong(error.message));
+    enter(fromText(text));
   };
-  const reason = wrong || (phase === "ended" && why ? t("signed-out-why", { why }) : phase === "offline" ? t("no-server") : "");
+  const reason = busy ? "" : wrong || (phase === "ended" && why ? t("signed-out-why", { why }) : phase === "offline" ? t("no-server") : "");
   return html`
     <main class="door">
       <form onSubmit=${submit}>
@@ -50,6 +62,7 @@ export function SignIn({ problem }) {
         <${Unsent} />
         <button class="primary" disabled=${!text.trim() || connecting}>${t(connecting ? "coming-in" : "come-in")}</button>
         ${reason && html`<p class="bad" role="alert">${reason}</p>`}
+        <${Again} />
       </form>
     </main>`;
 }
