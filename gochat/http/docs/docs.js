@@ -2,8 +2,12 @@
 // The documentation in the browser: the theme, the search, and a button that copies a block of code. Pages are whole without it.
 import { find, pieces } from "./search.js";
 
-const theme = localStorage.getItem("gochat.theme"); // The one chosen on the page that people chat in.
-if (theme) document.documentElement.dataset.theme = theme;
+try {
+  const theme = localStorage.getItem("gochat.theme"); // The one chosen on the page that people chat in.
+  if (theme) document.documentElement.dataset.theme = theme;
+} catch {
+  // The browser keeps nothing for this site: the system's theme.
+}
 
 // The description of REST and the sockets stood at this address, and links to its parts are still about.
 if (location.pathname === "/docs" && /^#(rest|sockets|client|server|errors|closes)(\.|$)/.test(location.hash)) {

@@ -1,6 +1,7 @@
 // @ts-check
 // The frame of the operator's page: who one is, the state of the node, the views beside each other.
 import { html, useEffect, useState } from "../js/html.js";
+import { setTheme } from "../js/storage.js";
 import { IconButton } from "../js/views/parts.js";
 import { VIEWS, address } from "./address.js";
 import { t } from "./l10n.js";
@@ -68,8 +69,7 @@ function Theme() {
   const [, redraw] = useState(0);
   const dark = (document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
   const choose = () => {
-    document.documentElement.dataset.theme = dark ? "light" : "dark";
-    localStorage.setItem("gochat.theme", dark ? "light" : "dark");
+    setTheme(dark ? "light" : "dark");
     redraw((times) => times + 1);
   };
   return html`<${IconButton} name=${dark ? "sun" : "moon"} label=${t(dark ? "theme-light" : "theme-dark")} onClick=${choose} />`;

@@ -3,12 +3,12 @@
 import { fromAddress } from "../js/credential.js";
 import { html, render } from "../js/html.js";
 import { language } from "../js/l10n.js";
+import { showTheme } from "../js/storage.js";
 import { follow } from "./address.js";
 import { App } from "./app.js";
 import { begin, enter, tell } from "./signin.js";
 
-const theme = localStorage.getItem("gochat.theme");
-if (theme) document.documentElement.dataset.theme = theme;
+showTheme();
 document.documentElement.lang = language;
 document.documentElement.dir = /^(ar|he|fa|ur)\b/.test(language) ? "rtl" : "ltr";
 

@@ -2,6 +2,7 @@
 // The sign-in of an admin: by a link of `gochat link NAME --admin`, or a token. It is kept for this tab, apart from a sign-in of the chat.
 import { BadTicket, fromText, ofToken, redeem } from "../js/credential.js";
 import { batch, html, signal, useState } from "../js/html.js";
+import { tab } from "../js/storage.js";
 import * as api from "./api.js";
 import { t } from "./l10n.js";
 import * as state from "./state.js";
@@ -18,7 +19,7 @@ export async function enter(given) {
   });
   if (!who.scopes.includes(ADMIN)) throw new Error(t("no-scope", { user: who.user }));
   api.authorize(token, (why) => leave(t("signed-out-why", { why })));
-  sessionStorage.setItem(SLOT, JSON.stringify({ token, expires }));
+  tab.set(SLOT, JSON.stringify({ token, expires }));
   batch(() => {
     if (state.me.value !== who.user) state.clear("");
     state.me.value = who.user;
@@ -51,14 +52,14 @@ export const tell = (error) => { state.ended.value = error.message; };
 
 /** Goes on with the sign-in that this tab has kept. */
 export function begin() {
-  const { token = "", expires = 0 } = JSON.parse(sessionStorage.getItem(SLOT) ?? "{}");
+  const { token = "", expires = 0 } = tab.value(SLOT) ?? {};
   if (!token || (expires && expires < Date.now())) return;
   enter({ token }).catch(tell);
 }
 
 /** @param {string} [why] */
 export function leave(why = "") {
-  sessionStorage.removeItem(SLOT);
+  tab.remove(SLOT);
   api.authorize("");
   state.clear(why);
 }

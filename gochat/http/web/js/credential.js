@@ -1,5 +1,6 @@
 // @ts-check
 // The sign-in: a token from a link's ticket, from the fragment of the address, or pasted. It is kept for this tab alone.
+import { tab } from "./storage.js";
 
 const SLOT = "gochat.token";
 
@@ -80,7 +81,7 @@ async function post(ticket) {
 }
 
 /** @returns {Credential | null} */
-const stored = () => JSON.parse(sessionStorage.getItem(SLOT) ?? "null");
+const stored = () => tab.value(SLOT);
 
 /** @returns {Credential | null} */
 export function kept() {
@@ -91,10 +92,10 @@ export function kept() {
 /** One that is not confirmed takes the place of no other: a link that somebody made up signs nobody out.
  *  @param {Credential} credential */
 export function keep(credential) {
-  if (credential.confirmed || !kept()) sessionStorage.setItem(SLOT, JSON.stringify(credential));
+  if (credential.confirmed || !kept()) tab.set(SLOT, JSON.stringify(credential));
 }
 
 /** Forgets what is kept; with a token, only where it is that one. @param {string} [token] */
 export function forget(token) {
-  if (token === undefined || stored()?.token === token) sessionStorage.removeItem(SLOT);
+  if (token === undefined || stored()?.token === token) tab.remove(SLOT);
 }

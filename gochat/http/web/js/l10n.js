@@ -7,8 +7,21 @@ import { texts as en } from "./text/en.js";
 /** Languages beside English; each is a file of text/ that only its speakers read. */
 const LANGUAGES = ["de"];
 
+/** The tag as browsers take it, of what addresses and systems say: `de_DE`, `en-`. One that they don't take is English, or its first two
+ *  letters. @param {string} said */
+export function tagOf(said) {
+  for (const tag of [said.replace(/_/g, "-"), said.slice(0, 2)]) {
+    try {
+      return Intl.getCanonicalLocales(tag)[0];
+    } catch {
+      // It is none.
+    }
+  }
+  return "en";
+}
+
 // Programs outside of a browser have no address, and in older versions of Node no language.
-const wanted = new URLSearchParams(globalThis.location?.search).get("lang") ?? globalThis.navigator?.language ?? "en";
+const wanted = tagOf(new URLSearchParams(globalThis.location?.search).get("lang") ?? globalThis.navigator?.language ?? "en");
 const chosen = wanted.slice(0, 2).toLowerCase();
 
 /** The language that the page speaks, for `lang` and for dates. */

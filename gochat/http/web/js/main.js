@@ -9,14 +9,14 @@ import { onNotice } from "./notices.js";
 import { forgetEnded } from "./offline.js";
 import { renew, signIn } from "./session.js";
 import * as state from "./state.js";
+import { showTheme } from "./storage.js";
 import * as unsent from "./unsent.js";
 import * as worker from "./worker.js";
 import { App } from "./views/app.js";
 import { Replace, enter } from "./views/signin.js";
 
 const place = /** @type {HTMLElement} */ (document.getElementById("app"));
-const theme = localStorage.getItem("gochat.theme");
-if (theme) document.documentElement.dataset.theme = theme;
+showTheme();
 document.documentElement.lang = language;
 document.documentElement.dir = /^(ar|he|fa|ur)\b/.test(language) ? "rtl" : "ltr";
 

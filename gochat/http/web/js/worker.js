@@ -18,7 +18,7 @@ export async function install() {
 }
 
 /** The worker that is installed, without waiting for one. @returns {Promise<ServiceWorkerRegistration | undefined>} */
-export const installed = async () => (here ? navigator.serviceWorker.getRegistration() : undefined);
+export const installed = async () => (here ? navigator.serviceWorker.getRegistration().catch(() => undefined) : undefined);
 
 /** Has `act` called with the room of a notice that somebody clicked. @param {(room: string) => void} act */
 export function onShow(act) {

@@ -3,6 +3,7 @@
 import { completions, groups } from "../emoji.js";
 import { html, useEffect, useRef, useState } from "../html.js";
 import { t } from "../l10n.js";
+import { shared } from "../storage.js";
 
 const SLOT = "gochat.emoji";
 const USUAL = ["👍", "❤️", "😂", "🎉", "😮", "😢", "🙏", "👀"];
@@ -10,13 +11,13 @@ const MOST = 16;
 
 /** The emoji used last, then the usual ones. */
 export function recent() {
-  const used = JSON.parse(localStorage.getItem(SLOT) ?? "[]");
-  return [...new Set([...used, ...USUAL])].slice(0, MOST);
+  const used = shared.value(SLOT);
+  return [...new Set([...(Array.isArray(used) ? used : []), ...USUAL])].slice(0, MOST);
 }
 
 /** @param {string} emoji */
 function used(emoji) {
-  localStorage.setItem(SLOT, JSON.stringify([...new Set([emoji, ...recent()])].slice(0, MOST)));
+  shared.set(SLOT, JSON.stringify([...new Set([emoji, ...recent()])].slice(0, MOST)));
 }
 
 /** @param {{onPick: (emoji: string) => void, onClose: () => void}} props */

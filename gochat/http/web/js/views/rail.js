@@ -5,6 +5,7 @@ import { html, useEffect, useState } from "../html.js";
 import { t } from "../l10n.js";
 import { inNames, nameOf } from "../names.js";
 import * as state from "../state.js";
+import { setTheme } from "../storage.js";
 import * as when from "../time.js";
 import { isSilent } from "../wishes.js";
 import { draftOf } from "../drafts.js";
@@ -61,12 +62,6 @@ function Head() {
 function isDark() {
   const chosen = document.documentElement.dataset.theme;
   return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-}
-
-/** @param {"light" | "dark"} theme */
-export function setTheme(theme) {
-  document.documentElement.dataset.theme = theme;
-  localStorage.setItem("gochat.theme", theme);
 }
 
 const Requests = () => state.requests.value.map((request) => html`
