@@ -19,11 +19,15 @@ export function keepDraft(user, room, text) {
   if (drafted.value.has(room) !== Boolean(draftOf(user, room))) readDrafts(user);
 }
 
-/** Looks where the user has begun something. @param {string} user */
-function readDrafts(user) {
+/** The rooms of the user's drafts. Ids may hold dots, so that a draft of kim.lee begins like one of kim; but its rest is no room.
+ *  @param {string} user */
+function roomsOf(user) {
   const begins = slot(user, "");
-  drafted.value = new Set(shared.names().filter((name) => name.startsWith(begins)).map((name) => name.slice(begins.length)));
+  return shared.names().filter((name) => name.startsWith(begins)).map((name) => name.slice(begins.length)).filter((room) => /^(dm|group):/.test(room));
 }
+
+/** Looks where the user has begun something. @param {string} user */
+const readDrafts = (user) => { drafted.value = new Set(roomsOf(user)); };
 
 /** The private chats in which the user has begun something: no list of the server has those that are nothing but begun. @param {string} user */
 export function begun(user) {
@@ -33,6 +37,6 @@ export function begun(user) {
 
 /** Forgets all that the user began to write. @param {string} user */
 export function forgetDrafts(user) {
-  for (const name of shared.names()) if (name.startsWith(slot(user, ""))) shared.remove(name);
+  for (const room of roomsOf(user)) shared.remove(slot(user, room));
   readDrafts(user);
 }
