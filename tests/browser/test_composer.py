@@ -125,3 +125,109 @@ def test_what_is_typed_while_a_completion_is_taken_comes_behind_it(person: Someo
     page.wait_for_function("() => document.querySelector('textarea').value === 'hi 🎉x'")
     page.type("textarea", "y")
     page.wait_for_function("() => document.querySelector('textarea').value === 'hi 🎉xy'")
+
+
+def _edits(person: Someone, server: Server) -> Person:
+    """Somebody who has two chats, and said something in one."""
+    server.say(server.token("cat"), "user:ann", "hello")
+    ann = person("ann")
+    ann.write_to("bob")
+    ann.say("first")
+    ann.settled()
+    return ann
+
+
+def test_escape_ends_the_offers_first_and_the_edit_after(person: Someone, server: Server) -> None:
+    ann = _edits(person, server)
+    page = ann.page
+    page.press("textarea", "ArrowUp")
+    page.wait_for_selector(".target")
+    page.type("textarea", " and more :tad")
+    page.wait_for_selector(".offers")
+    page.press("textarea", "Escape")
+    page.wait_for_selector(".offers", state="detached")
+    assert page.locator(".target").count() == 1 and page.input_value("textarea") == "first and more :tad"
+    page.press("textarea", "Escape")
+    page.wait_for_selector(".target", state="detached")
+    page.press("textarea", "ArrowUp")
+    page.wait_for_selector(".target")
+    assert page.input_value("textarea") == "first"
+
+
+def test_an_edit_is_gone_on_with_after_a_visit_to_another_chat_and_after_a_reload(
+    person: Someone, server: Server
+) -> None:
+    ann = _edits(person, server)
+    page = ann.page
+    page.fill("textarea", "a draft")
+    ann.choose("first", "Edit")
+    page.fill("textarea", "first, corrected")
+    ann.open("cat")
+    page.wait_for_selector(".target", state="detached")
+    ann.open("bob")
+    page.wait_for_selector(".target")
+    assert page.input_value("textarea") == "first, corrected"
+    page.reload()
+    ann.open("bob")
+    page.wait_for_function("() => document.querySelector('textarea').value === 'a draft'")
+    ann.sees("first")
+    ann.choose("first", "Edit")
+    page.wait_for_function("() => document.querySelector('textarea').value === 'first, corrected'")
+    page.press("textarea", "Enter")
+    ann.sees("first, corrected")
+    page.wait_for_selector(".target", state="detached")
+    assert "gochat.edit" not in page.evaluate("JSON.stringify(localStorage)")
+
+
+def test_escape_ends_a_search_and_leaves_the_chat_open(person: Someone, server: Server) -> None:
+    ann = _edits(person, server)
+    page = ann.page
+    page.keyboard.press("Control+k")
+    page.keyboard.type("ca")
+    page.wait_for_selector(".found")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".found", state="detached")
+    assert page.input_value("#find") == "" and page.locator("textarea").count() == 1
+
+
+def test_a_selection_that_is_dragged_out_of_a_dialog_does_not_close_it(person: Someone, server: Server) -> None:
+    server.say(server.token("bob"), "user:ann", "hello")
+    ann = person("ann")
+    page = ann.page
+    page.click("[aria-label=More]")
+    page.get_by_role("menuitem", name="New group").click()
+    field = page.locator("dialog input").first
+    field.fill("A long title")
+    box = field.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(5, 5)
+    page.mouse.up()
+    ann.at_rest(busy=True)
+    assert field.input_value() == "A long title"
+    page.locator("dialog .people input").fill("bo")
+    page.wait_for_selector("dialog .offers")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog .offers", state="detached")
+    assert field.input_value() == "A long title"
+    page.mouse.click(5, 5)
+    page.wait_for_selector("dialog", state="detached")
+
+
+def test_a_dialog_that_closes_late_closes_no_other(person: Someone, server: Server) -> None:
+    server.say(server.token("bob"), "user:ann", "rude words")
+    ann = person("ann", clock=True)
+    page = ann.page
+    ann.open("bob")
+    ann.sees("rude words")
+    ann.choose("rude words", "Report")
+    page.click("dialog .primary")
+    page.wait_for_selector("dialog [role=status]")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog", state="detached")
+    page.click("header.bar [aria-label=More]")
+    page.get_by_role("menuitem", name="New group").click()
+    page.locator("dialog input").first.fill("Tea")
+    page.clock.fast_forward(5_000)
+    ann.at_rest(busy=True)
+    assert page.locator("dialog input").first.input_value() == "Tea"

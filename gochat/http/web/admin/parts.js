@@ -97,7 +97,7 @@ export function Asking() {
       await asked.act({ ...(asked.spans && seconds && { seconds }), ...(asked.reason && reason.trim() && { reason: reason.trim() }) });
       state.done.value = asked.done;
       state.version.value++;
-      close();
+      if (state.question.value === asked) close(); // Another one may have been opened meanwhile.
     } catch (error) {
       setWrong(/** @type {Error} */ (error).message);
     }

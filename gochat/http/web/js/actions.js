@@ -31,7 +31,6 @@ function enter(id) {
   const thread = threads.visit(id);
   thread.timeline.head = Math.max(thread.timeline.head, room.head);
   thread.firstUnread = room.unread > 0 ? room.read + 1 : 0;
-  state.draftTarget.value = null;
   state.openRoom.value = id;
   want(room.other);
   if (room.kind === "dm" && room.id !== privateRoom(me, me)) watch();

@@ -19,10 +19,9 @@ export function keepDraft(user, room, text) {
   if (drafted.value.has(room) !== Boolean(draftOf(user, room))) readDrafts(user);
 }
 
-/** The rooms of the user's drafts. Ids may hold dots, so that a draft of kim.lee begins like one of kim; but its rest is no room.
- *  @param {string} user */
-function roomsOf(user) {
-  const begins = slot(user, "");
+/** The rooms of the user's drafts, or of other texts whose names begin so. Ids may hold dots, so that a draft of kim.lee begins like
+ *  one of kim; but its rest is no room. @param {string} user */
+function roomsOf(user, begins = slot(user, "")) {
   return shared.names().filter((name) => name.startsWith(begins)).map((name) => name.slice(begins.length)).filter((room) => /^(dm|group):/.test(room));
 }
 
@@ -35,8 +34,21 @@ export function begun(user) {
   return [...drafted.value].filter((room) => room.startsWith("dm:"));
 }
 
+/** @param {string} user @param {string} room @param {number} seq */
+const editSlot = (user, room, seq) => `gochat.edit.${user}.${room}#${seq}`;
+
+/** The text to which the user began to change a message; null: none. @param {string} user @param {string} room @param {number} seq */
+export const editOf = (user, room, seq) => shared.get(editSlot(user, room, seq));
+
+/** @param {string} user @param {string} room @param {number} seq @param {string | null} text null: it was sent, or given up. */
+export function keepEdit(user, room, seq, text) {
+  if (text === null) shared.remove(editSlot(user, room, seq)); else shared.set(editSlot(user, room, seq), text);
+}
+
 /** Forgets all that the user began to write. @param {string} user */
 export function forgetDrafts(user) {
   for (const room of roomsOf(user)) shared.remove(slot(user, room));
+  const edits = `gochat.edit.${user}.`;
+  for (const message of roomsOf(user, edits)) shared.remove(edits + message);
   readDrafts(user);
 }

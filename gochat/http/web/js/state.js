@@ -17,8 +17,10 @@ export const requests = signal(/** @type {ChatRequest[]} */ ([]));
 /** The user's relations to others: contact, blocked, declined, request; none is left out. */
 export const relations = signal(/** @type {Map<string, string>} */ (new Map()));
 export const openRoom = signal("");
-/** The message that the composer of the open room answers or edits. */
-export const draftTarget = signal(/** @type {{kind: "reply" | "edit", row: import("./timeline.js").Row} | null} */ (null));
+/** @typedef {{kind: "reply" | "edit", row: import("./timeline.js").Row}} Target */
+/** By room, the message that its composer answers or edits: a visit to another room changes nothing of it. */
+export const targets = signal(/** @type {Map<string, Target>} */ (new Map()));
+export const draftTarget = computed(() => targets.value.get(openRoom.value) ?? null);
 /** The dialog that is open, and what it is about. */
 export const dialog = signal(/** @type {{name: string, [field: string]: any} | null} */ (null));
 /** When the sign-in ends, once that is soon; 0: not soon. */
@@ -38,6 +40,13 @@ export function updateRoom(id, change) {
   const before = rooms.value.get(id);
   if (!before) return;
   rooms.value = new Map(rooms.value).set(id, { ...before, ...change });
+}
+
+/** Has the composer of the room answer or edit this message, or none. @param {Target | null} target */
+export function aim(target, id = openRoom.value) {
+  const next = new Map(targets.value);
+  if (target) next.set(id, target); else next.delete(id);
+  targets.value = next;
 }
 
 /** @param {Room} added */
@@ -70,7 +79,7 @@ export function clear() {
     rooms.value = new Map();
     requests.value = [];
     relations.value = new Map();
-    draftTarget.value = null;
+    targets.value = new Map();
     dialog.value = null;
     endsAt.value = 0;
     trouble.value = "";

@@ -98,6 +98,7 @@ export function restart(room, head) {
   found.quotes.clear();
   found.timeline.head = head;
   found.changed();
+  state.aim(null, room);
   if (state.openRoom.value === room) idle(found).then(() => older(room));
 }
 

@@ -66,6 +66,7 @@ function Banner() {
 
 /** @param {KeyboardEvent} event */
 function keys(event) {
+  if (event.isComposing) return; // Escape ends what an input method proposes.
   const element = /** @type {HTMLElement} */ (event.target);
   const writing = element.matches("input, textarea, select");
   if ((event.ctrlKey || event.metaKey) && event.key === "k") document.getElementById("find")?.focus();

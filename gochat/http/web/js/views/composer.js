@@ -2,7 +2,7 @@
 // The place to write: several lines, drafts, replies and edits, emoji by name, long texts as several messages.
 import * as actions from "../actions.js";
 import { completionsFor, forgetMembers, written } from "../completions.js";
-import { draftOf, keepDraft } from "../drafts.js";
+import { draftOf, editOf, keepDraft, keepEdit } from "../drafts.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
 import { t } from "../l10n.js";
 import { inNames, nameOf } from "../names.js";
@@ -27,7 +27,8 @@ export function Composer({ room }) {
 function Field({ room, target }) {
   const me = state.me.value;
   const field = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
-  const [text, setText] = useState(target?.kind === "edit" ? (target.row.body ?? "") : draftOf(me, room.id));
+  const edited = target?.kind === "edit" ? target.row : null;
+  const [text, setText] = useState(edited ? (editOf(me, room.id, edited.seq) ?? edited.body ?? "") : draftOf(me, room.id));
   const [wrong, setWrong] = useState("");
   const [picking, setPicking] = useState(false);
   const [offered, setOffered] = useState(/** @type {import("../completions.js").Completion[]} */ ([]));
@@ -40,7 +41,12 @@ function Field({ room, target }) {
   const write = (/** @type {string} */ value) => {
     setText(value);
     setWrong("");
-    if (target?.kind !== "edit") keepDraft(me, room.id, value);
+    if (edited) keepEdit(me, room.id, edited.seq, value === edited.body ? null : value); else keepDraft(me, room.id, value);
+  };
+  /** The message is answered or edited, or left as it is; it may be that another one is by now. */
+  const done = () => {
+    if (edited) keepEdit(me, room.id, edited.seq, null);
+    if (state.targets.value.get(room.id) === target) state.aim(null, room.id);
   };
   useEffect(forgetMembers, [room.id]);
   useLayoutEffect(() => { if (target || matchMedia("(hover: hover)").matches) field.current?.focus(); }, [target]);
@@ -49,10 +55,10 @@ function Field({ room, target }) {
   const submit = async (/** @type {Event} */ event) => {
     event.preventDefault();
     if (!text.trim() || parts.length > MOST_PARTS) return;
-    if (target?.kind === "edit") {
+    if (edited) {
       try {
-        if (text !== target.row.body) await actions.edit(room.id, target.row.seq, text);
-        state.draftTarget.value = null;
+        if (text !== edited.body) await actions.edit(room.id, edited.seq, text);
+        done();
       } catch (error) {
         setWrong(/** @type {Error} */ (error).message);
       }
@@ -60,7 +66,7 @@ function Field({ room, target }) {
     }
     write("");
     setOffered([]);
-    state.draftTarget.value = null;
+    done();
     parts.forEach((part, index) => actions.send(room.id, part, index === 0 ? target?.row.seq : undefined));
     field.current?.focus();
   };
@@ -77,7 +83,7 @@ function Field({ room, target }) {
   const input = async (/** @type {any} */ event) => {
     const { value, selectionStart } = event.target;
     write(value);
-    if (value && target?.kind !== "edit") actions.tellTyping(room.id);
+    if (value && !edited) actions.tellTyping(room.id);
     const before = value.slice(0, selectionStart);
     const whole = await written(before);
     const found = whole ? [] : await completionsFor(before, room.id, me);
@@ -102,14 +108,13 @@ function Field({ room, target }) {
     else if (event.key === "ArrowUp" && !text) editLast(event, room.id);
     else if (event.key === "Escape" && (target || offered.length)) {
       event.stopPropagation();
-      setOffered([]);
-      state.draftTarget.value = null;
+      if (offered.length) setOffered([]); else done();
     }
   };
 
   return html`
     <form class="composer" onSubmit=${submit}>
-      ${target && html`<${Target} target=${target} />`}
+      ${target && html`<${Target} target=${target} onCancel=${done} />`}
       ${wrong && html`<p class="bad" role="alert">${wrong}</p>`}
       ${parts.length > 1 && html`<${LongText} parts=${parts.length} onSend=${submit} />`}
       ${offered.length > 0 && html`
@@ -127,20 +132,20 @@ function Field({ room, target }) {
             ${picking && html`<${Picker} onPick=${(/** @type {string} */ emoji) => { setPicking(false); insert(emoji); }} onClose=${() => setPicking(false)} />`}
           </span>
         </div>
-        <button class="send" type="submit" aria-label=${t(target?.kind === "edit" ? "save" : "send")} disabled=${!text.trim() || parts.length > 1}>
-          ${icon(target?.kind === "edit" ? "check" : "send")}
+        <button class="send" type="submit" aria-label=${t(edited ? "save" : "send")} disabled=${!text.trim() || parts.length > 1}>
+          ${icon(edited ? "check" : "send")}
         </button>
       </div>
     </form>`;
 }
 
-/** @param {{target: NonNullable<typeof state.draftTarget.value>}} props */
-const Target = ({ target: { kind, row } }) => html`
+/** @param {{target: state.Target, onCancel: () => void}} props */
+const Target = ({ target: { kind, row }, onCancel }) => html`
   <div class="target">
     ${icon(kind === "reply" ? "reply" : "pencil")}
     <p><b>${kind === "reply" ? t("replying-to", { name: nameOf(row.from) }) : t("editing")}</b>
       <span dir="auto"> ${kind === "reply" ? inNames(row.body, row.mentions ?? []) : row.body}</span></p>
-    <${IconButton} name="cross" label=${t("cancel")} onClick=${() => { state.draftTarget.value = null; }} />
+    <${IconButton} name="cross" label=${t("cancel")} onClick=${onCancel} />
   </div>`;
 
 /** @param {{parts: number, onSend: (event: Event) => void}} props */
@@ -158,7 +163,7 @@ function editLast(event, room) {
   const row = rows.findLast((each) => each.kind === "message" && each.from === state.me.value && !each.deleted);
   if (!row) return;
   event.preventDefault();
-  state.draftTarget.value = { kind: "edit", row };
+  state.aim({ kind: "edit", row }, room);
 }
 
 /** The text in pieces of at most so many characters, cut at line ends and spaces where there are some. @param {string} text @param {number} most */

@@ -30,9 +30,10 @@ function Form({ act, label, bad = false, children }) {
     event.preventDefault();
     setBusy(true);
     setWrong("");
+    const own = state.dialog.value;
     try {
       await act();
-      close();
+      if (state.dialog.value === own) close(); // Another one may have been opened meanwhile.
     } catch (error) {
       setWrong(/** @type {Error} */ (error).message);
       setBusy(false);

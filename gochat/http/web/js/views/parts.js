@@ -55,9 +55,13 @@ export function Dialog({ label, onClose, children, wide = false }) {
     element.current?.showModal();
     return () => before?.isConnected && before.focus();
   }, []);
-  const beside = (/** @type {Event} */ event) => { if (event.target === element.current) onClose(); };
+  /** A selection that is dragged out of a field ends beside the dialog, and is no click there. */
+  const pressed = useRef(/** @type {EventTarget | null} */ (null));
+  const press = (/** @type {Event} */ event) => { pressed.current = event.target; };
+  const beside = (/** @type {Event} */ event) => { if (event.target === element.current && pressed.current === element.current) onClose(); };
   return html`
-    <dialog ref=${element} class=${wide ? "wide" : ""} aria-label=${label} onClose=${onClose} onClick=${beside}>
+    <dialog ref=${element} class=${wide ? "wide" : ""} aria-label=${label} onClose=${onClose} onPointerDown=${press}
+        onClick=${beside}>
       <div class="sheet">
         <header><h2>${label}</h2><${IconButton} name="cross" label=${t("close")} onClick=${onClose} /></header>
         ${children}

@@ -67,7 +67,8 @@ export function People({ label, how, people: { chosen, choose, text, setText }, 
     else if (event.key === "Enter" && text.trim() && ids(text).every((id) => USER_ID.test(id))) take(ids(text));
     else if (offered.length && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
       setAt((at + (event.key === "ArrowDown" ? 1 : offered.length - 1)) % offered.length);
-    } else return;
+    } else if (event.key === "Escape" && offered.length) setFound([]); // The dialog stays.
+    else return;
     event.preventDefault();
   };
   return html`

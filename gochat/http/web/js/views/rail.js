@@ -18,6 +18,12 @@ const USER_ID = /^[a-z0-9][a-z0-9_.-]{0,63}$/;
 export function Rail() {
   const [query, setQuery] = useState("");
   const wanted = query.trim();
+  const keys = (/** @type {KeyboardEvent} */ event) => {
+    if (event.key !== "Escape" || event.isComposing || !query) return;
+    event.preventDefault();
+    event.stopPropagation(); // The open chat stays.
+    setQuery("");
+  };
   return html`
     <nav class="rail" aria-label=${t("chats")}>
       <${Head} />
@@ -25,7 +31,7 @@ export function Rail() {
         <label>
           ${icon("search")}<span class="sr">${t("find")}</span>
           <input id="find" type="search" placeholder=${t("find")} value=${query} autocomplete="off" maxlength="200"
-            onInput=${(/** @type {any} */ event) => setQuery(event.target.value)} />
+            onInput=${(/** @type {any} */ event) => setQuery(event.target.value)} onKeyDown=${keys} />
         </label>
       </form>
       ${wanted ? html`<${Found} wanted=${wanted} onOpen=${() => setQuery("")} />` : html`<${Requests} /><${Chats} />`}

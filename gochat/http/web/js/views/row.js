@@ -128,7 +128,7 @@ function Tools({ item, room, mine, moderates, group }) {
 
 /** @param {Item} item @param {string} room @param {boolean} mine @param {boolean} moderates @param {boolean} group */
 function choices(item, room, mine, moderates, group) {
-  const target = (/** @type {"reply" | "edit"} */ kind) => () => { state.draftTarget.value = { kind, row: item }; };
+  const target = (/** @type {"reply" | "edit"} */ kind) => () => state.aim({ kind, row: item }, room);
   const link = () => new URL(`#message=${room}:${item.seq}`, location.href).href;
   return [
     { name: t("reply"), icon: /** @type {const} */ ("reply"), act: target("reply") },
