@@ -4,11 +4,13 @@ import { fromAddress } from "../js/credential.js";
 import { html, render } from "../js/html.js";
 import { language } from "../js/l10n.js";
 import { showTheme } from "../js/storage.js";
+import { keepTime } from "../js/time.js";
 import { follow } from "./address.js";
 import { App } from "./app.js";
 import { begin, enter, tell } from "./signin.js";
 
 showTheme();
+keepTime();
 document.documentElement.lang = language;
 document.documentElement.dir = /^(ar|he|fa|ur)\b/.test(language) ? "rtl" : "ltr";
 

@@ -10,6 +10,7 @@ import { forgetEnded } from "./offline.js";
 import { renew, signIn } from "./session.js";
 import * as state from "./state.js";
 import { showTheme } from "./storage.js";
+import { keepTime } from "./time.js";
 import * as unsent from "./unsent.js";
 import * as worker from "./worker.js";
 import { App } from "./views/app.js";
@@ -17,6 +18,7 @@ import { Replace, enter } from "./views/signin.js";
 
 const place = /** @type {HTMLElement} */ (document.getElementById("app"));
 showTheme();
+keepTime();
 document.documentElement.lang = language;
 document.documentElement.dir = /^(ar|he|fa|ur)\b/.test(language) ? "rtl" : "ltr";
 

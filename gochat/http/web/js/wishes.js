@@ -1,6 +1,7 @@
 // @ts-check
 // The user's wishes for notifications: rooms that are silent, hours that are quiet. The server keeps them for all devices.
 import { signal } from "./html.js";
+import { present } from "./time.js";
 import { ask } from "./wire.js";
 
 /** @typedef {{channels: string[], quiet?: string, tz?: string, mentions?: boolean, rooms: {room: string, until?: number}[]}} Wishes */
@@ -23,7 +24,7 @@ export const beQuiet = (from, to) => wish(from && to
   : { quiet: "" });
 
 /** @param {string} room */
-export const isSilent = (room) => wishes.value.rooms.some((each) => each.room === room && (each.until ?? Infinity) > Date.now());
+export const isSilent = (room) => wishes.value.rooms.some((each) => each.room === room && (each.until ?? Infinity) > present());
 
 /** Whether a notice would disturb now. @param {string} room @param {boolean} mentioned */
 export const isQuiet = (room, mentioned) => (isSilent(room) && !(mentioned && wishes.value.mentions)) || withinQuiet(wishes.value, new Date());

@@ -154,7 +154,8 @@ function rowProps(room, thread, index) {
   const reaches = (/** @type {Record<string, number>} */ positions) => item.seq > 0 && Object.values(positions).some((seq) => seq >= item.seq);
   return {
     item, rev: item.rev, room: room.id, group: room.kind === "group", moderates: room.role === "owner" || room.role === "moderator",
-    quoted, quotedRev: quoted?.rev ?? 0, newDay, firstNew, reached: reaches(room.readBy) ? "read" : reaches(room.gotBy) ? "got" : "sent", place: index,
+    quoted, quotedRev: quoted?.rev ?? 0, day: newDay ? when.day(item.ts) : "", firstNew,
+    reached: reaches(room.readBy) ? "read" : reaches(room.gotBy) ? "got" : "sent", place: index,
     head: newDay || firstNew || !before || !together(before, item), tail: !together(item, after),
   };
 }

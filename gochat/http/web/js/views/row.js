@@ -14,16 +14,16 @@ import { Picker, recent } from "./picker.js";
 import { Avatar, IconButton, Menu, icon } from "./parts.js";
 
 /** @typedef {import("../timeline.js").Row} Item */
-/** @typedef {{item: Item, rev: number, room: string, group: boolean, moderates: boolean, quoted?: Item, quotedRev: number, newDay: boolean,
+/** @typedef {{item: Item, rev: number, room: string, group: boolean, moderates: boolean, quoted?: Item, quotedRev: number, day: string,
  *   firstNew: boolean, reached: "sent" | "got" | "read", place: number, head: boolean, tail: boolean}} RowProps */
 
 const QUICK = 3;
 const QUOTE_AFTER_MS = 250;
 
 export const Row = steady((/** @type {RowProps} */ props) => {
-  const { item, newDay, firstNew } = props;
+  const { item, day, firstNew } = props;
   return html`
-    ${newDay && html`<div class="day"><span>${when.day(item.ts)}</span></div>`}
+    ${day && html`<div class="day"><span>${day}</span></div>`}
     ${firstNew && html`<div class="day new"><span>${t("new")}</span></div>`}
     ${item.kind === "note"
       ? html`<article class="msg note" tabindex="-1" aria-posinset=${props.place + 1} aria-setsize="-1" dir="auto"><${Note} item=${item} /></article>`
