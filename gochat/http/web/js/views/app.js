@@ -7,7 +7,7 @@ import * as state from "../state.js";
 import * as when from "../time.js";
 import { retryNow } from "../wire.js";
 import { icon } from "./parts.js";
-import { Rail } from "./rail.js";
+import { Found, Rail } from "./rail.js";
 import { Again, SignIn, entry } from "./signin.js";
 
 // The list of chats stands before these are there.
@@ -22,7 +22,7 @@ export function App() {
   }, [unread, open?.title]);
   const signedIn = state.me.value !== "";
   useEffect(() => {
-    if (signedIn) ThreadView.load().then(Dialogs.load);
+    if (signedIn) ThreadView.load().then(Found.load).then(Dialogs.load);
   }, [signedIn]);
   useEffect(() => {
     addEventListener("keydown", keys);
