@@ -278,7 +278,7 @@ function apply(fact) {
     const body = names.inNames(fact.body, fact.mentions ?? []);
     if (looking) {
       wire.post({ type: "read", room: fact.room, seq: fact.seq });
-      state.spoken.value = `${names.nameOf(fact.from)}: ${body}`;
+      state.speak(`${names.nameOf(fact.from)}: ${body}`);
     } else if (fact.seq > known.read) {
       receipts.got(fact.room, fact.seq);
       notify(known.kind === "group" ? `${names.nameOf(fact.from)} · ${known.title}` : known.title, body, fact.room, fact.mentions?.includes(me));

@@ -27,8 +27,11 @@ export const dialog = signal(/** @type {{name: string, [field: string]: any} | n
 export const endsAt = signal(0);
 /** The last failure, for people to read. */
 export const trouble = signal("");
-/** The newest message of the open room, for screen readers: rows of a virtual list come and go, so that is no live region. */
-export const spoken = signal("");
+/** The newest messages of the open room, for screen readers: rows of a virtual list come and go, so that is no live region. Each is
+ *  an object of its own, since what is said twice is read twice. */
+export const spoken = signal(/** @type {{id: number, text: string}[]} */ ([]));
+/** So many are in the document, where each was read when it came. */
+const SPOKEN = 20;
 
 export const room = computed(() => rooms.value.get(openRoom.value));
 const begun = () => new Set([...drafted.value, ...roomsOf(me.value)]);
@@ -83,9 +86,13 @@ export function clear() {
     dialog.value = null;
     endsAt.value = 0;
     trouble.value = "";
-    spoken.value = "";
+    spoken.value = [];
   });
 }
+
+let said = 0;
+/** Has screen readers read it. @param {string} text */
+export const speak = (text) => { spoken.value = [...spoken.value.slice(1 - SPOKEN), { id: said++, text }]; };
 
 /** @param {unknown} error */
 export const tell = (error) => { trouble.value = error instanceof Error ? error.message : String(error); };

@@ -33,7 +33,7 @@ export function App() {
     <main class=${`app ${open ? "has-open" : ""}`}>
       <${Rail} />
       ${open ? html`<${ThreadView} room=${open} />` : html`<${Nothing} />`}
-      <div class="sr" role="log" aria-live="polite">${state.spoken.value}</div>
+      <div class="sr" role="log" aria-live="polite">${state.spoken.value.map(({ id, text }) => html`<p key=${id}>${text}</p>`)}</div>
       <${Banner} />
       ${state.dialog.value && html`<${Dialogs} />`}
     </main>`;
