@@ -19,7 +19,9 @@ test("what waits outlives its timeline, for its user alone, until somebody else 
   assert.deepEqual(lacking(), { user: "ann", n: 2 });
   assert.deepEqual(drop("ann", ROOM), ["a", "b"]);
   assert.equal(lacking(), null);
-  queueOf("ann", ROOM).push(row("d"));
+  queueOf("ann", ROOM).push(row("d", null));
+  assert.deepEqual([roomsOf("ann"), lacking()], [[], null]);
+  queueOf("ann", ROOM).push(row("e"));
   keepOnly("cat");
   assert.equal(lacking(), null);
 });

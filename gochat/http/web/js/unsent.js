@@ -16,8 +16,8 @@ export function queueOf(user, room) {
   return rows;
 }
 
-/** The rooms that something is on its way to. @param {string} user */
-export const roomsOf = (user) => [...(queues.get(user) ?? [])].filter(([, rows]) => rows.length).map(([room]) => room);
+/** The rooms that the server lacks a message of. @param {string} user */
+export const roomsOf = (user) => [...(queues.get(user) ?? [])].filter(([, rows]) => rows.some((row) => row.state)).map(([room]) => room);
 
 /** @param {string} user */
 const countOf = (user) => roomsOf(user).reduce((sum, room) => sum + queueOf(user, room).filter((row) => row.state).length, 0);
