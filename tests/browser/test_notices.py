@@ -12,7 +12,7 @@ NOT_LOOKED_AT = "document.hasFocus = () => false;"
 #: Notices of a browser without windows, which shows none.
 NOTICES = """window.notices = [];
 window.Notification = class { static permission = 'granted'; constructor(title, { body }) { notices.push(body); } };"""
-#: What the tabs say to each other.
+#: The words of the tabs to each other.
 HEARD = "window.heard = []; new BroadcastChannel('gochat.tabs').onmessage = ({ data }) => heard.push(data.type);"
 SPOKEN = "() => [...document.querySelectorAll('main > .sr > *')].map(node => node.textContent)"
 

@@ -1,4 +1,4 @@
-"""What is said of a time holds for as long as it stands there."""
+"""The words for a time, such as "Today", hold for as long as they stand there."""
 
 from __future__ import annotations
 

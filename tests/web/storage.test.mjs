@@ -1,4 +1,4 @@
-// What the browser keeps for the page, and a language that it may not know.
+// Texts that the browser keeps for the page, and a language that it may not know.
 import assert from "node:assert/strict";
 import test from "node:test";
 import { tagOf } from "../../gochat/http/web/js/l10n.js";

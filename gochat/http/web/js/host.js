@@ -44,7 +44,7 @@ function keepAsking(ask) {
     const { phase } = status.value;
     left = phase === "signed-out" && (left || before !== "signed-out");
     before = phase;
-    if (phase === "ended") queueMicrotask(look); // What ends a session forgets its token first.
+    if (phase === "ended") queueMicrotask(look); // The end of a session forgets its token first.
   });
   look();
   setInterval(look, LOOK_EVERY_MS);

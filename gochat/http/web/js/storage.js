@@ -42,9 +42,9 @@ function area(open) {
   };
 }
 
-/** What all tabs of the browser share. */
+/** The texts that all tabs of the browser share. */
 export const shared = area(() => localStorage);
-/** What this tab alone has. */
+/** The texts that this tab alone has. */
 export const tab = area(() => sessionStorage);
 
 const THEME = "gochat.theme";

@@ -1,5 +1,5 @@
 // @ts-check
-// What a search finds: chats, people, messages.
+// The results of a search: chats, people, messages.
 import * as actions from "../actions.js";
 import { html, useEffect, useState } from "../html.js";
 import { t } from "../l10n.js";

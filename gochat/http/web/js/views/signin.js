@@ -8,7 +8,7 @@ import { status } from "../state.js";
 import { lacking } from "../unsent.js";
 
 /** @typedef {{ticket?: string, token?: string}} Given */
-/** What has become of the last link: it is being traded for a token, or why that failed, and a ticket to try again with. */
+/** The last link's fate: it is being traded for a token, or why that failed, and a ticket to try again with. */
 export const entry = signal(/** @type {{busy?: boolean, wrong?: string, again?: Given}} */ ({}));
 
 /** Signs in with what a link or a person gave; where it fails, `entry` says why. @param {Given} given */
