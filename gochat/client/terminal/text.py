@@ -60,6 +60,7 @@ _REFUSALS: Final = {
     "group.muted": "you are muted in this group",
     "group.banned": "that user is banned from this group; a moderator can /unban them",
     "group.add_budget": "you have added as many users to groups as you may in a day who do not have you as a contact",
+    "group.sanctions": "the group has as many mutes and bans as it may",
     "group.left": "one of them has left the group: only somebody whom they have as a contact may add them again",
     "group.adds": "you can't add one of them: they have blocked you, or let only their contacts add them",
     "group.post": "not everybody may write in this group",

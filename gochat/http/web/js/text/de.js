@@ -222,6 +222,7 @@ export const texts = {
   "rule-group-post": "In dieser Gruppe dürfen nicht alle schreiben.",
   "rule-group-add_budget": "Du hast heute schon so viele Leute zu Gruppen hinzugefügt, wie du darfst.",
   "rule-group-members": "Die Gruppe ist voll.",
+  "rule-group-sanctions": "Diese Gruppe hat so viele Sperren, wie sie haben darf.",
   "rule-group-left": "Eine dieser Personen hat die Gruppe verlassen. Nur ihre Kontakte dürfen sie wieder hinzufügen.",
   "rule-group-adds": "Eine dieser Personen kannst du nicht hinzufügen: Sie hat dich blockiert oder lässt das nur Kontakte tun.",
   "code-forbidden": "Das darfst du hier nicht.",

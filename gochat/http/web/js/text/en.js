@@ -222,6 +222,7 @@ export const texts = {
   "rule-group-post": "Not everybody may write in this group.",
   "rule-group-add_budget": "You have added as many people to groups as you may in a day.",
   "rule-group-members": "The group is full.",
+  "rule-group-sanctions": "This group has as many mutes and bans as it may.",
   "rule-group-left": "One of them has left the group. Only somebody whom they have as a contact may add them again.",
   "rule-group-adds": "You can’t add one of them: they have blocked you, or let only their contacts add them.",
   "code-forbidden": "You may not do that here.",
