@@ -85,6 +85,8 @@ class DeliveryReceipts:
             return False
         if not keeps_got(record) or seq < record.since.get(user, 1):
             return False
+        if self._live.came_after(record.room, user, seq):
+            return False
         self._waiting[user] = seq
         if not self._runs:
             self._runs = True

@@ -122,6 +122,13 @@ class Live:
             return self.listeners(room)
         return [session for session, since in self.groups.get(room, {}).items() if seq >= since]
 
+    def came_after(self, room: str, user: str, seq: int) -> bool:
+        """Whether the user came into the group after that seq, or with it, as far as sessions of theirs say it: what
+        was said by then they have neither read nor got."""
+        here = self.groups.get(room, {})
+        joined = max((here.get(session, 1) for session in self.users.get(user, ())), default=1)
+        return seq <= joined > 1
+
     def leave(self, room: str, session: Subscriber) -> None:
         drop(self.groups, room, session)
 

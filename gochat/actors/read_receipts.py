@@ -128,7 +128,10 @@ class ReadReceipts:
         if len(self._told_at) > MOST:
             del self._told_at[next(iter(self._told_at))]
         seq, relation = read.seq, record.relation
-        shared = is_small(record) and (relation is None or tells_read(relation, user, self._policy, self._now_ms()))
+        if relation is not None:
+            shared = tells_read(relation, user, self._policy, self._now_ms())
+        else:
+            shared = is_small(record) and not self._live.came_after(record.room, user, seq)
         if shared and not read.withheld:
             sessions = self._live.seeing(record.room, seq, hides=record.hides)
         else:

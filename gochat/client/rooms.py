@@ -18,6 +18,8 @@ from gochat.protocol.entries import ContactEntry, ContactState, GroupEntry, Last
 
 #: Characters of a body that a list holds, as in `welcome`.
 _LAST_CHARS: Final = 200
+#: Members of a group of whom it is remembered where they came in, the latest ones: positions are told in small groups.
+_MAX_JOINED: Final = 100
 
 Entry = ContactEntry | RoomEntry
 
@@ -124,7 +126,9 @@ class Rooms:
                 "last": each.last,
             }
             if isinstance(each, GroupEntry):
-                self._entries[room] = RoomEntry(title=each.title, role=each.role, post=each.post, **place)
+                self._entries[room] = RoomEntry(
+                    title=each.title, role=each.role, post=each.post, joined=each.joined, **place
+                )
             elif head:
                 self._entries[room] = ContactEntry(user=each.user, name=each.name, online=False, **place)
 
@@ -145,6 +149,9 @@ class Rooms:
                 changed.title = changed.title if fact.title is None else fact.title
                 if fact.post is not None:
                     changed.post = None if fact.post == "members" else fact.post
+            case facts.Member(change="added") if isinstance(changed, RoomEntry):
+                joined = changed.joined | dict.fromkeys(fact.users, fact.seq)
+                changed.joined = dict(list(joined.items())[-_MAX_JOINED:])
             case facts.Member(change="role") if isinstance(changed, RoomEntry) and self._me in fact.users:
                 changed.role = fact.role or changed.role
         self._entries[fact.room] = changed

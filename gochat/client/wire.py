@@ -62,6 +62,9 @@ class Page(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Up to where each other user has read, as far as they tell one."""
     got: dict[str, int] = {}
     """Up to where facts have come to the others' devices, where that is further."""
+    joined: dict[str, int] = {}
+    """Where other members came into the group, if later than it began: what was said before is no part of their
+    positions in `reads` and `got`."""
     id: replies.ReplyId = None
 
 
@@ -76,6 +79,7 @@ class _RawPage(replies.Reply, tag="page", kw_only=True):
     next: int | None = None
     reads: dict[str, int] = msgspec.field(default_factory=dict)
     got: dict[str, int] = msgspec.field(default_factory=dict)
+    joined: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 _Known: TypeAlias = (
@@ -207,6 +211,7 @@ def decode(payload: bytes | str) -> ServerFrame:
             next=frame.next,
             reads=frame.reads,
             got=frame.got,
+            joined=frame.joined,
             entries=[_decode_entry(bytes(raw)) for raw in frame.entries],
         )
     return frame  # type: ignore[return-value]  # a _RawPage never gets here

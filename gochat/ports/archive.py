@@ -72,6 +72,8 @@ class Facts(msgspec.Struct):
     """Of a page, up to where each other user of the room has read, as far as they tell the asker."""
     got: Mapping[str, int] = {}
     """And up to where its facts have come to their devices, where that is further."""
+    joined: Mapping[str, int] = {}
+    """And where members came in who came later: they have read and got nothing from before."""
 
 
 class Group(msgspec.Struct, frozen=True):

@@ -71,6 +71,9 @@ class RoomEntry(Latest, omit_defaults=True, gc=False):
     unread: int
     post: PostLimit | None = None
     """The members who may write, where not all may: moderators and owners, or owners."""
+    joined: dict[str, int] = {}
+    """Where other members came into the group, if later than it began: what was said before is no part of their
+    positions in `reads` and `got`."""
 
 
 class GroupEntry(Latest, omit_defaults=True, gc=False):
@@ -86,6 +89,9 @@ class GroupEntry(Latest, omit_defaults=True, gc=False):
     unread: int | None = None
     post: PostLimit | None = None
     """The members who may write, where not all may: moderators and owners, or owners."""
+    joined: dict[str, int] = {}
+    """Where other members came into the group, if later than it began: what was said before is no part of their
+    positions in `reads` and `got`."""
 
 
 class RequestEntry(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):

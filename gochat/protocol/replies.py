@@ -128,6 +128,9 @@ class Page(Reply, tag="page", kw_only=True):
     """Up to where each other user has read, as far as they tell one: see the event `read`."""
     got: dict[str, int] = {}
     """Up to where facts have come to the others' devices, where that is further: see the event `got`."""
+    joined: dict[str, int] = {}
+    """Where other members came into the group, if later than it began: what was said before is no part of their
+    positions in `reads` and `got`."""
 
 
 class UserResults(Reply, tag="results", kw_only=True):

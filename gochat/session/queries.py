@@ -91,6 +91,7 @@ async def _history(session: Session, request: req.History) -> msgspec.Struct | D
         next=facts.next,
         reads=dict(facts.reads),
         got=dict(facts.got),
+        joined=dict(facts.joined),
     )
 
 

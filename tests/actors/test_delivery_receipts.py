@@ -182,6 +182,17 @@ async def test_where_the_past_is_hidden_positions_in_it_are_too(house: House, au
     assert await listed(house, "zoe") == {"bob": 6}
 
 
+async def test_what_was_there_when_a_member_came_has_not_come_to_them(house: House, autojump_clock: MockClock) -> None:
+    (ann,) = listening(house, "ann")
+    await house.tea("bob")
+    await house.outcomes(*house.say("one"), commands.Add(room=TEA, user="ann", users=("cat",)))
+    listening(house, "cat", since=4)
+    await house.outcomes(got("cat", 4))
+    assert ann.told == [] and await listed(house, "ann") == {}
+    await house.outcomes(*house.say("two"), got("cat", 5))
+    assert ann.told == [Got(room=TEA, got={"cat": 5})] and await listed(house, "ann") == {"cat": 5}
+
+
 async def test_in_a_private_room_the_other_is_told(house: House, autojump_clock: MockClock) -> None:
     ann, bob = Recorder(house, "ann"), Recorder(house, "bob")
     await house.outcomes(*house.say("one", room=DM), got("bob", 1, DM), got("ann", 1, DM), got("zoe", 1, DM))

@@ -102,6 +102,20 @@ async def test_typing_of_members_who_may_not_write_is_told_to_nobody(
     assert [event.sender for event in ann.told] == told, "nor where another node has let it pass"
 
 
+async def test_what_was_there_when_a_member_came_is_not_told_as_read(house: House, autojump_clock: MockClock) -> None:
+    await house.tea("bob")
+    await house.outcomes(*house.say("one"), commands.Add(room=TEA, user="ann", users=("cat",)))
+    ann, cat = Recorder(house, "ann"), Recorder(house, "cat")
+    house.live.enter(TEA, ann)
+    house.live.enter(TEA, cat, 4)
+    await house.outcomes(commands.Read(room=TEA, user="cat", seq=3), commands.Read(room=TEA, user="cat", seq=4))
+    assert ann.told == [], "as lists tell nothing of it"
+    assert cat.told == [Read(room=TEA, sender="cat", seq=4)]
+    await trio.sleep(EVERY_S)
+    await house.outcomes(*house.say("two"), commands.Read(room=TEA, user="cat", seq=5))
+    assert ann.told == [Read(room=TEA, sender="cat", seq=5)]
+
+
 async def test_in_a_large_room_reads_are_told_to_the_reader_alone(house: House, autojump_clock: MockClock) -> None:
     await house.tea("bob", *(f"u{n}" for n in range(SMALL_ROOM)))
     ann, bob, other = (Recorder(house, user) for user in ("ann", "bob", "bob"))

@@ -127,6 +127,23 @@ def test_mentions_are_counted_and_receipts_tell_who_has_what(person: Someone, se
     bob.page.wait_for_selector("dialog h3:has-text('Not yet at') + .members:has-text('cat')")
 
 
+def test_members_who_are_added_have_read_nothing(person: Someone, server: Server) -> None:
+    token = server.token("ann")
+    server.post(token, "groups", {"name": "tea", "title": "Tea", "users": ["bob"]})
+    server.say(token, "group:tea", "before cat")
+    server.post(token, "groups/tea/users/cat", {}, method="PUT")
+    ann = person("ann")
+    ann.open("Tea")
+    ann.page.wait_for_selector(".mine:has-text('before cat') .meta [aria-label='sent']")
+    server.say(server.token("cat"), "group:tea", "here I am")
+    ann.sees("here I am")
+    server.say(token, "group:tea", "after cat")
+    cat = person("cat")
+    cat.open("Tea")
+    ann.page.wait_for_selector(".mine:has-text('after cat') .meta [aria-label=read]")
+    ann.page.wait_for_selector(".mine:has-text('before cat') .meta [aria-label='sent']")
+
+
 def test_a_request_is_answered(person: Someone, server: Server) -> None:
     server.stop()
     server.start(GOCHAT_POLICY__STRANGERS="request")

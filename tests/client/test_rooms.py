@@ -55,6 +55,14 @@ def test_a_message_of_another_counts_as_unread_and_shows_as_the_latest() -> None
     assert (entry.last.sender, len(entry.last.body)) == ("bob", 200)
 
 
+def test_it_is_known_where_members_came_in() -> None:
+    (entry,) = rooms(member(TEA, 10, "added", "bob", "cat"), member(TEA, 11, "removed", "cat")).groups
+    assert entry.joined == {"bob": 10, "cat": 10}
+    many = [member(TEA, 10 + number, "added", f"u{number}") for number in range(150)]
+    (entry,) = rooms(*many).groups
+    assert len(entry.joined) <= 100 and "u149" in entry.joined, "of the latest alone: large groups tell no positions"
+
+
 def test_an_own_message_reads_the_room() -> None:
     (entry,) = rooms(message(DM, 5, "bob"), message(DM, 6, "ann")).contacts
     assert (entry.head, entry.read, entry.unread) == (6, 6, 0)

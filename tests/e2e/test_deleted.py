@@ -27,9 +27,9 @@ POLICY = {"strangers": "request", "request_budget": 100}
 
 @asynccontextmanager
 async def town(
-    start: Start, nursery: trio.Nursery, *users: str, **hello: Any
+    start: Start, nursery: trio.Nursery, *users: str, policy: dict[str, Any] = POLICY, **hello: Any
 ) -> AsyncIterator[tuple[Node, list[Peer]]]:
-    async with start(policy=POLICY) as node:
+    async with start(policy=policy) as node:
         peers = [await Peer.open(node, "tcp", nursery) for _ in users]
         for peer, user in zip(peers, users, strict=True):
             await peer.hello(user, **hello)
@@ -146,3 +146,14 @@ async def test_whoever_has_the_id_next_does_not_learn_whom_the_other_knew(
     with closing(sqlite3.connect(target)) as file:
         for table in ("room", "message", "reaction", "report", "relation"):
             assert file.execute(f"SELECT * FROM {table}").fetchall() == [], table
+
+
+async def test_the_next_user_of_the_id_has_read_nothing_of_the_first_ones(
+    start: Start, nursery: trio.Nursery, gone: Path
+) -> None:
+    await trio.to_thread.run_sync(lambda: release_user(gone, "ann", now_ms=now_ms()))
+    async with town(start, nursery, "bob", "ann", policy={"strangers": "allow"}) as (_, (bob, ann)):
+        assert bob.welcome["contacts"][0].get("reads", {}) == {}
+        assert "reads" not in await bob.ask("history", room=ROOM)
+        said = (await ann.ask("send", to="user:bob", body="hello"))["seq"]
+        assert (await bob.ask("history", room=ROOM))["reads"] == {"ann": said}

@@ -123,6 +123,12 @@ REPLIES: dict[str, msgspec.Struct] = {
                              mentions=2, reads={"bob": 6, "cat": 5}, got={"cat": 7})],
         requests=[],
     ),
+    "welcome-joined": out.Welcome(
+        id=1, user="ann", session="s1", node="n1", server="gochat/0", heartbeat_s=30.0, limits=out.Limits(),
+        contacts=[], requests=[],
+        rooms=[RoomEntry(room="group:tea", title="Tea", role="owner", epoch="e1", head=7, read=7, unread=0,
+                         reads={"bob": 6}, joined={"bob": 5})],
+    ),
     "welcome-incomplete": out.Welcome(
         id=1, user="ann", session="s1", node="n1", server="gochat/0", heartbeat_s=30.0, limits=out.Limits(),
         contacts=[], rooms=[], requests=[], incomplete=True,
@@ -145,6 +151,8 @@ REPLIES: dict[str, msgspec.Struct] = {
                      complete=True),
     "page-receipts": out.Page(id=8, room="group:tea", epoch="e1", entries=[facts.Message(**BASE, body="hi")], head=7,
                               complete=True, reads={"bob": 6}, got={"bob": 7}),
+    "page-joined": out.Page(id=8, room="group:tea", epoch="e1", entries=[facts.Message(**BASE, body="hi")], head=7,
+                            complete=True, reads={"bob": 6}, got={"bob": 7}, joined={"bob": 5}),
     "results-users": out.UserResults(id=9, users=[UserEntry("bob", "Bob")], next="bob"),
     "results-messages": out.MessageResults(id=9, entries=[facts.Message(**BASE, body="hi")]),
     "groups": out.Groups(id=10, groups=[GroupEntry(room="group:tea", title="Tea", role="owner", members=3)]),

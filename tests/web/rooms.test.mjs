@@ -1,7 +1,7 @@
 // Rooms of the list: what a list tells and what facts tell are one count.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { afterFact, begunAnew, blank, fromEntry, listed } from "../../gochat/http/web/js/rooms.js";
+import { afterFact, begunAnew, blank, fromEntry, listed, reaches } from "../../gochat/http/web/js/rooms.js";
 
 const ROOM = "dm:ann:bob";
 const message = (seq, body = "x") => ({ type: "message", room: ROOM, seq, ts: seq, from: "bob", body });
@@ -54,4 +54,17 @@ test("a list that tells of another log is believed, and the reset that follows c
   const anew = fromEntry({ ...told, epoch: "two" }, "ann", old);
   assert.deepEqual([anew.head, anew.read, anew.unread, anew.last, anew.readBy], [7, 4, 3, told.last, {}]);
   assert.deepEqual(begunAnew(anew, "two", 7), anew);
+});
+
+test("members have read nothing from before they came in, wherever that is told", () => {
+  const entry = { room: "group:tea", head: 5, read: 5, unread: 0, reads: { bob: 3, cat: 5 }, joined: { cat: 4 } };
+  const listed = fromEntry(entry, "ann");
+  assert.deepEqual([2, 3, 4, 5, 6].map((seq) => reaches(listed, "readBy", seq, "cat")), [false, false, false, true, false]);
+  assert.deepEqual([3, 4, 5].map((seq) => reaches(listed, "readBy", seq)), [true, false, true]);
+  assert.equal(reaches(listed, "readBy", 0), false, "what is on its way is read by nobody");
+  const live = afterFact({ ...listed, joined: {} }, { type: "member", room: "group:tea", seq: 6, ts: 6, from: "ann", users: ["zoe"], change: "added" }, "ann", false);
+  const read = { ...live, readBy: { ...live.readBy, zoe: 7 } };
+  assert.deepEqual([5, 7].map((seq) => reaches(read, "readBy", seq, "zoe")), [false, true]);
+  const { joined: _, ...kept } = listed;
+  assert.equal(reaches(kept, "readBy", 4, "cat"), true, "a room that an earlier version kept tells nothing of it");
 });

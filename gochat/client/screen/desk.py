@@ -167,7 +167,7 @@ class Desk:
         """The newest page of a room. Messages that it reaches past stand in it: their facts may have come before."""
         self.state.timeline(page.room).newest_page(page)
         self.state.want_names(page.entries)
-        self.state.receipts(page.room, page.reads, page.got)
+        self.state.receipts(page.room, page.reads, page.got, page.joined)
         self._drop_recorded(page.room, page.head)
 
     def _drop_recorded(self, room: str, upto: float = float("inf")) -> None:

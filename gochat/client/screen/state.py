@@ -63,6 +63,8 @@ class State:
         self._timelines: dict[str, Timeline] = {}
         self._typing: dict[str, dict[str, float]] = {}
         self._reads: dict[str, dict[str, int]] = {}
+        self._joined: dict[str, dict[str, int]] = {}
+        """Where users came into groups: what was said before they have neither read nor got."""
         self._got: dict[str, dict[str, int]] = {}
         self._heads: dict[str, int] = {}
         self._mention = re.compile(rf"(?<![\w.-])@?{re.escape(self.me)}(?![\w-])", re.IGNORECASE).search
@@ -189,6 +191,7 @@ class State:
                 self.timeline(event.room).forget()
                 self._reads.pop(event.room, None)
                 self._got.pop(event.room, None)
+                self._joined.pop(event.room, None)
                 self._heads[event.room] = event.head
             case replies.Presence():
                 pass
@@ -212,6 +215,8 @@ class State:
         if gone and fact.room in self.order:
             # The window stays, and so does what is being typed there: it must not end up in another room.
             self.note("you are no longer in this group; /close takes it off the list", fact.room, "error")
+        if isinstance(fact, facts.Member) and fact.change == "added":
+            self.receipts(fact.room, {}, {}, dict.fromkeys(fact.users, fact.seq))
         if isinstance(fact, facts.Member) and (members := self.names.get(fact.room)) is not None:
             # A new member is on the list already where it was fetched after the event was sent.
             others = [user for user in members if user not in fact.users]
@@ -238,7 +243,7 @@ class State:
         entries: list[ContactEntry | RoomEntry] = [*self.rooms.contacts, *self.rooms.groups]
         entries.sort(key=lambda entry: entry.last.ts if entry.last else 0, reverse=True)
         for entry in entries:
-            self.receipts(entry.room, entry.reads, entry.got)
+            self.receipts(entry.room, entry.reads, entry.got, entry.joined if isinstance(entry, RoomEntry) else {})
         self.shown.learn({each.user: each.name for each in self.rooms.contacts})
         self.shown.learn({each.user: each.name for each in self.rooms.requests})
         rooms = [entry.room for entry in self.rooms.requests] + [entry.room for entry in entries]
@@ -260,9 +265,12 @@ class State:
         """When the first of them is shown no longer, in seconds from now; None if nobody types."""
         return min((until - now for until in self._typing.get(room, {}).values() if until > now), default=None)
 
-    def receipts(self, room: str, reads: Mapping[str, int], got: Mapping[str, int]) -> None:
-        """Others have read a room up to these facts, and have these on a device: told by an event, a list or a page."""
-        for told, known in ((reads, self._reads), (got, self._got)):
+    def receipts(
+        self, room: str, reads: Mapping[str, int], got: Mapping[str, int], joined: Mapping[str, int] | None = None
+    ) -> None:
+        """Others have read a room up to these facts, and have these on a device: told by an event, a list or a page.
+        `joined`: where they came in."""
+        for told, known in ((reads, self._reads), (got, self._got), (joined or {}, self._joined)):
             users = known.setdefault(room, {})
             self.shown.want(told)
             for user, seq in told.items():
@@ -271,13 +279,17 @@ class State:
 
     def readers(self, room: str, seq: int) -> list[str]:
         """The other users that are known to have read up to this message, or further."""
-        return sorted(user for user, read in self._reads.get(room, {}).items() if read >= seq)
+        return self._reached(room, seq, self._reads)
+
+    def _reached(self, room: str, seq: int, positions: Mapping[str, Mapping[str, int]]) -> list[str]:
+        joined = self._joined.get(room, {})
+        return sorted(
+            user for user, position in positions.get(room, {}).items() if joined.get(user, 0) < seq <= position
+        )
 
     def receivers(self, room: str, seq: int) -> list[str]:
         """The other users that are known to have this message on a device."""
-        return sorted(
-            {user for user, got in self._got.get(room, {}).items() if got >= seq} | {*self.readers(room, seq)}
-        )
+        return sorted({*self._reached(room, seq, self._got), *self.readers(room, seq)})
 
     # ------------------------------------------------------------------------------------------ people
 

@@ -39,6 +39,7 @@ async def list_groups(call: Call) -> Reply:
             mentions=each.mentions or UNSET,
             reads=each.reads or UNSET,
             got=each.got or UNSET,
+            joined=each.joined or UNSET,
             last=or_unset(each.last),
         )
         for each in entries

@@ -73,6 +73,7 @@ async def history(call: Call) -> Reply:
         entries=list(map(entry, facts.entries)),
         reads=dict(facts.reads) or UNSET,
         got=dict(facts.got) or UNSET,
+        joined=dict(facts.joined) or UNSET,
     )
     return Reply(value=page, headers=_next(query, page, facts.next))
 

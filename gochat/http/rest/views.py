@@ -54,12 +54,15 @@ class HistoryPage(msgspec.Struct, omit_defaults=True, kw_only=True):
     """Up to where each other user has read, as far as they tell the caller; absent where nobody does."""
     got: dict[str, int] | UnsetType = UNSET
     """Up to where facts have come to the others' devices, where that is further."""
+    joined: dict[str, int] | UnsetType = UNSET
+    """Where other members came into the group, if later than it began: what was said before is no part of their
+    positions in `reads` and `got`."""
 
 
 class GroupView(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A group. A list leaves out `history` and `post`, and has the caller's place in the room (`epoch`, `head`, `read`,
-    `unread`, `mentions`, `last`) and that of others (`reads`, `got`); one group alone, the other way round. A caller
-    who made it and may not read gets the names alone."""
+    `unread`, `mentions`, `last`) and that of others (`reads`, `got`, `joined`); one group alone, the other way round.
+    A caller who made it and may not read gets the names alone."""
 
     name: str
     room: str
@@ -80,6 +83,9 @@ class GroupView(msgspec.Struct, omit_defaults=True, kw_only=True):
     """Up to where each other user has read, as far as they tell the caller; absent where nobody does."""
     got: dict[str, int] | UnsetType = UNSET
     """Up to where facts have come to the others' devices, where that is further."""
+    joined: dict[str, int] | UnsetType = UNSET
+    """Where other members came into the group, if later than it began: what was said before is no part of their
+    positions in `reads` and `got`."""
     last: Last | UnsetType = UNSET
 
 

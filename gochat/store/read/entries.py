@@ -84,7 +84,7 @@ class ListRead:
         """The same of the others of private rooms; see `Receipts.of_privates`. Raises what damage raises."""
         if self._receipts is None:
             return [{} for _ in rooms]
-        return [positions._asdict() for positions in self._receipts.of_privates(rooms, sides)]
+        return [{"reads": each.reads, "got": each.got} for each in self._receipts.of_privates(rooms, sides)]
 
 
 def last_of(seq: int | None, ts: int, sender: str, body: str | None, deleted: int | None) -> Last | None:

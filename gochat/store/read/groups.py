@@ -21,7 +21,7 @@ from gochat.store.read.sight import view
 WELCOME_BYTES = 900_000
 #: No entry of them is longer, without the positions of others; nor are these, of all entries together. So the size of
 #: few groups need not be known.
-ENTRY_BYTES, POSITIONS_BYTES = 4_000, 200_000
+ENTRY_BYTES, POSITIONS_BYTES = 4_000, 300_000
 
 _encode = msgspec.json.Encoder().encode
 

@@ -53,7 +53,7 @@ def page(
         return None
     facts = (_messages_page if messages else _page)(connection, room, seen, before, after, limit)
     if receipts is not None and not seen.former:
-        facts.reads, facts.got = receipts.of_room(seen.room_pk, room, seen.low)
+        facts.reads, facts.got, facts.joined = receipts.of_room(seen.room_pk, room, seen.low)
     return facts
 
 

@@ -23,9 +23,13 @@ class ReadPositions(NamedTuple):
     reads: Mapping[str, int] = {}
     got: Mapping[str, int] = {}
     """Of users to whose devices more has come than they have read."""
+    joined: Mapping[str, int] = {}
+    """Where members came in who came later: they have read and got nothing from before."""
 
 
 NOTHING: Final = ReadPositions()
+#: With this seq come the members that a group is made with: nothing was said before.
+_FIRST_ADDED: Final = 2
 
 
 class Receipts:
@@ -52,18 +56,26 @@ class Receipts:
             return NOTHING
         reads: dict[str, int] = {}
         got: dict[str, int] = {}
-        for user, read, seq in self._connection.execute(_MEMBERS, (room_pk,)):
-            reads[user] = read
-            if seq > read:
+        joined: dict[str, int] = {}
+        is_member = False
+        for user, read, seq, since in self._connection.execute(_MEMBERS, (room_pk,)):
+            if user == self._user:
+                is_member = True
+                continue
+            # The seat of a user who joins says that nothing is unread, which is not to have read it.
+            if read > since and read > low:
+                reads[user] = read
+            if seq > read and seq > low:
                 got[user] = seq
-        if reads.pop(self._user, None) is None:
+            if since > max(low, _FIRST_ADDED):
+                joined[user] = since
+        if not is_member:
             return NOTHING
-        self._left -= len(reads)
+        self._left -= members - 1
         if got:
-            got.pop(self._user, None)
             blocked = {user for user, _ in rules.blocks(self._connection, list(got), [self._user])}
-            got = {user: seq for user, seq in got.items() if seq > low and user not in blocked}
-        return ReadPositions({user: read for user, read in reads.items() if read > low}, got)
+            got = {user: seq for user, seq in got.items() if user not in blocked}
+        return ReadPositions(reads, got, joined)
 
     def of_private(self, room_pk: int, room: str, low: int) -> ReadPositions:
         """Of the other user, as far as that is told."""
@@ -75,17 +87,17 @@ class Receipts:
         `sides` are those of the user and the others."""
         marks = ", ".join(["(?, ?)"] * len(rooms))
         rows = self._connection.execute(
-            f"""WITH asked (user, num) AS (VALUES {marks}) SELECT s.num, s.read, s.got
+            f"""WITH asked (user, num) AS (VALUES {marks}) SELECT s.num, s.read, s.got, s.since_seq
                 FROM asked a CROSS JOIN seat s ON s.user = a.user AND s.num = a.num""",
             [value for room_pk, other, _ in rooms for value in (other, room_pk)],
         )
-        seats = {room_pk: (read, got) for room_pk, read, got in rows}
+        seats = {room_pk: (read, got, since) for room_pk, read, got, since in rows}
         return [
             self._of_other(other, *seats[room_pk], low, sides) if room_pk in seats else NOTHING
             for room_pk, other, low in rooms
         ]
 
-    def _of_other(self, other: str, read: int, got: int, low: int, sides: people.Sides) -> ReadPositions:
+    def _of_other(self, other: str, read: int, got: int, since: int, low: int, sides: people.Sides) -> ReadPositions:
         if other == self._user or self._left <= 0:
             return NOTHING
         theirs = sides.get((other, self._user), people.NO_SIDE)
@@ -100,12 +112,14 @@ class Receipts:
         if not tells:
             return NOTHING
         self._left -= 1
+        # Nor has the user read what another one had, whose id it was: that seat begins with what comes next.
         return ReadPositions(
-            {other: read} if read > low else {}, {other: got} if tells_too and got > max(read, low) else {}
+            {other: read} if read >= since and read > low else {},
+            {other: got} if tells_too and got > max(read, low) else {},
         )
 
 
-_MEMBERS = f"SELECT user, read, got FROM seat WHERE num = ? AND {IN_GROUP}"
+_MEMBERS = f"SELECT user, read, got, since_seq FROM seat WHERE num = ? AND {IN_GROUP}"
 
 
 def _side(columns: Sequence[Any]) -> Side:

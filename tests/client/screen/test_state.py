@@ -111,6 +111,15 @@ def test_readers_are_those_who_got_there() -> None:
     assert {*made.shown.wanted(9)} >= {"bob", "eve"}, "they are shown by their names"
 
 
+def test_readers_have_read_nothing_from_before_they_came_in() -> None:
+    made = state(group(last=last(5), reads={"bob": 5}, got={"cat": 5}, joined={"bob": 2, "cat": 4}))
+    assert [made.readers(TEA, seq) for seq in (1, 2, 3, 5, 6)] == [[], [], ["bob"], ["bob"], []]
+    assert [made.receivers(TEA, seq) for seq in (3, 5)] == [["bob"], ["bob", "cat"]]
+    made.take(facts.Member(room=TEA, seq=6, ts=6, sender="ann", users=["zoe"], change="added"), 0.0)
+    made.take(replies.Read(room=TEA, sender="zoe", seq=7), 0.0)
+    assert [made.readers(TEA, seq) for seq in (5, 7)] == [["bob"], ["zoe"]]
+
+
 def test_requests_are_rooms_of_their_own() -> None:
     made = state(group(last=last(5)))
     loud = made.take(replies.Request(user="eve", name="Eve", room="dm:ann:eve", head=1, last=last(1)), 0.0)

@@ -4,11 +4,13 @@
 /** @typedef {{seq: number, ts: number, from: string, body: string, deleted?: number, mentions?: string[]}} Last `mentions`: where a fact has told */
 /** @typedef {{id: string, kind: "dm" | "group", title: string, other: string, role: string, post: string, online: boolean, seen: number,
  *   head: number, read: number, unread: number, last?: Last, mentions: number, typing: Record<string, number>, readBy: Record<string, number>,
- *   gotBy: Record<string, number>, ended: boolean, epoch?: string}} Room `other`: the other user of a private room; `mentions`: how many of the unread
- *   messages name the user; `readBy`, `gotBy`: by user, the seq up to which they have read, and have got; `ended`: the user is no
+ *   gotBy: Record<string, number>, joined: Record<string, number>, ended: boolean, epoch?: string}} Room `other`: the other user of a private room; `mentions`: how many of the unread
+ *   messages name the user; `readBy`, `gotBy`: by user, the seq up to which they have read, and have got; `joined`: the seq at
+ *   which they came into the group: nothing from before counts; `ended`: the user is no
  *   longer in it; `epoch`: the log that head, read and counts are of, where a list has told */
 
 const CONTACTS_SHOWN = 15;
+const MOST_JOINED = 100;
 
 /** The room id of a private chat. @param {string} one @param {string} other */
 export const privateRoom = (one, other) => `dm:${one < other ? `${one}:${other}` : `${other}:${one}`}`;
@@ -20,7 +22,7 @@ export function blank(id, me) {
   const other = group ? "" : (users.find((user) => user !== me) ?? me);
   return {
     id, kind: group ? "group" : "dm", title: group ? id.slice(6) : other, other, role: group ? "member" : "", post: "members",
-    online: false, seen: 0, head: 0, read: 0, unread: 0, mentions: 0, typing: {}, readBy: {}, gotBy: {}, ended: false,
+    online: false, seen: 0, head: 0, read: 0, unread: 0, mentions: 0, typing: {}, readBy: {}, gotBy: {}, joined: {}, ended: false,
   };
 }
 
@@ -44,6 +46,7 @@ export function fromEntry(entry, me, before) {
     mentions: entry.unread === undefined ? base.mentions : entry.mentions ?? 0,
     readBy: higher(base.readBy, entry.reads),
     gotBy: higher(base.gotBy, entry.got),
+    joined: latestJoined(base.joined, entry.joined),
     last: entry.last ?? base.last,
     ended: false,
   };
@@ -53,7 +56,7 @@ export function fromEntry(entry, me, before) {
  *  log already stands. @param {Room} room @param {string} epoch @param {number} head @returns {Room} */
 export function begunAnew(room, epoch, head) {
   if (room.epoch === epoch && room.head <= head) return { ...room, head };
-  return { ...room, epoch, head, read: Math.min(room.read, head), unread: 0, mentions: 0, last: undefined, readBy: {}, gotBy: {} };
+  return { ...room, epoch, head, read: Math.min(room.read, head), unread: 0, mentions: 0, last: undefined, readBy: {}, gotBy: {}, joined: {} };
 }
 
 /** Positions only rise: of two the higher counts. @param {Record<string, number>} one @param {Record<string, number>} [other] */
@@ -61,6 +64,18 @@ export function higher(one, other = {}) {
   const all = { ...one };
   for (const [user, seq] of Object.entries(other)) all[user] = Math.max(all[user] ?? 0, seq);
   return all;
+}
+
+/** Where members came in, of the latest of them: positions are told in small groups.
+ *  @param {Record<string, number>} [one] @param {Record<string, number>} [other] */
+export const latestJoined = (one, other) => Object.fromEntries(Object.entries(higher(one ?? {}, other)).slice(-MOST_JOINED));
+
+/** Whether anybody whose position this is has come to a message: it was said after they had joined. @param {Room} room
+ *  @param {"readBy" | "gotBy"} positions @param {number} seq @param {string} [user] that user alone */
+export function reaches(room, positions, seq, user) {
+  const of = room[positions];
+  const reached = (/** @type {string} */ each) => seq > (room.joined?.[each] ?? 0) && seq <= (of[each] ?? 0);
+  return seq > 0 && (user === undefined ? Object.keys(of).some(reached) : reached(user));
 }
 
 /** The room after a fact. @param {Room} room @param {any} fact @param {string} me @param {boolean} seen Whether the user looks at it. @returns {Room} */
@@ -99,6 +114,7 @@ export function afterFact(room, fact, me, seen) {
       break;
     case "member":
       if (fact.title) next.title = fact.title;
+      if (fact.change === "added") next.joined = latestJoined(room.joined, Object.fromEntries(fact.users.map((/** @type {string} */ user) => [user, fact.seq])));
       if (!fact.users.includes(me)) break;
       if (fact.change === "removed" || fact.change === "left") next.ended = true;
       else {

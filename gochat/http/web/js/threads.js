@@ -2,7 +2,7 @@
 // The timelines of the rooms that were opened, and how they are filled from the log.
 import { signal } from "./html.js";
 import { PAGE } from "./positions.js";
-import { higher } from "./rooms.js";
+import { higher, latestJoined } from "./rooms.js";
 import * as state from "./state.js";
 import { Timeline, rowId } from "./timeline.js";
 import { queueOf } from "./unsent.js";
@@ -177,7 +177,10 @@ async function read(found, bound, take) {
     if (found.timeline.clears !== clears) return;
     found.timeline.head = Math.max(found.timeline.head, page.head);
     const known = state.rooms.value.get(room);
-    if (known) state.updateRoom(room, { readBy: higher(known.readBy, page.reads), gotBy: higher(known.gotBy, page.got) });
+    if (known) {
+      const { readBy, gotBy, joined } = known;
+      state.updateRoom(room, { readBy: higher(readBy, page.reads), gotBy: higher(gotBy, page.got), joined: latestJoined(joined, page.joined) });
+    }
     take(page);
   } catch (error) {
     if (error instanceof Refused) found.failed.value = error.message;

@@ -4,6 +4,7 @@ import * as actions from "../actions.js";
 import { html, useEffect, useState } from "../html.js";
 import { t } from "../l10n.js";
 import { inNames, nameOf } from "../names.js";
+import { reaches } from "../rooms.js";
 import { signOut } from "../session.js";
 import * as state from "../state.js";
 import { lacking } from "../unsent.js";
@@ -274,8 +275,8 @@ function Readers({ room, item }) {
   useEffect(() => { actions.members(room).then(setMembers, state.tell); }, [room]);
   const known = state.rooms.value.get(room);
   const others = members.filter(({ user }) => user !== state.me.value);
-  const reaches = (/** @type {Record<string, number>} */ positions, /** @type {string} */ user) => (positions[user] ?? 0) >= item.seq;
-  const how = (/** @type {string} */ user) => (reaches(known?.readBy ?? {}, user) ? "read" : reaches(known?.gotBy ?? {}, user) ? "got" : "sent");
+  const has = (/** @type {"readBy" | "gotBy"} */ positions, /** @type {string} */ user) => known !== undefined && reaches(known, positions, item.seq, user);
+  const how = (/** @type {string} */ user) => (has("readBy", user) ? "read" : has("gotBy", user) ? "got" : "sent");
   return html`
     <${Dialog} label=${t("readers")} onClose=${close}>
       <blockquote dir="auto">${inNames(item.body, item.mentions ?? [])}</blockquote>

@@ -4,6 +4,7 @@
 import * as actions from "../actions.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
 import { t } from "../l10n.js";
+import { reaches } from "../rooms.js";
 import * as state from "../state.js";
 import { jumpToEnd, newer, older } from "../threads.js";
 import * as when from "../time.js";
@@ -151,11 +152,10 @@ function rowProps(room, thread, index) {
   const newDay = !before || !when.sameDay(before.ts, item.ts);
   const firstNew = firstUnread > 0 && item.seq >= firstUnread && !(before && before.seq >= firstUnread);
   const quoted = item.reply_to ? thread.quoted(item.reply_to) : undefined;
-  const reaches = (/** @type {Record<string, number>} */ positions) => item.seq > 0 && Object.values(positions).some((seq) => seq >= item.seq);
   return {
     item, rev: item.rev, room: room.id, group: room.kind === "group", moderates: room.role === "owner" || room.role === "moderator",
     quoted, quotedRev: quoted?.rev ?? 0, day: newDay ? when.day(item.ts) : "", firstNew,
-    reached: reaches(room.readBy) ? "read" : reaches(room.gotBy) ? "got" : "sent", place: index,
+    reached: reaches(room, "readBy", item.seq) ? "read" : reaches(room, "gotBy", item.seq) ? "got" : "sent", place: index,
     head: newDay || firstNew || !before || !together(before, item), tail: !together(item, after),
   };
 }
