@@ -4,7 +4,6 @@ import { t } from "./l10n.js";
 import { learn, titled, want } from "./names.js";
 import * as offline from "./offline.js";
 import * as outbox from "./outbox.js";
-import * as receipts from "./receipts.js";
 import { blank, fromEntry, privateRoom } from "./rooms.js";
 import { opened, related, signOut, watch } from "./session.js";
 import * as state from "./state.js";
@@ -20,7 +19,6 @@ const TELL_TYPING_MS = 3_000;
 export function show(id) {
   const { timeline } = enter(id);
   if (!timeline.loaded && timeline.head) threads.older(id).then(() => offline.touch(id));
-  if (timeline.attached || !timeline.loaded) markRead(id);
 }
 
 /** Makes the room the open one. The caller says which part of it is shown first. @param {string} id */
@@ -53,16 +51,6 @@ export function showNeighbour(step) {
   const index = list.findIndex((room) => room.id === state.openRoom.value);
   const to = list[Math.max(0, Math.min(list.length - 1, index + step))];
   if (to) show(to.id);
-}
-
-/** All that the room has is read. @param {string} id */
-export function markRead(id) {
-  const room = state.rooms.value.get(id);
-  if (!room || room.head <= room.read) return;
-  receipts.read(id);
-  post({ type: "read", room: id, seq: room.head });
-  state.updateRoom(id, { read: room.head, unread: 0, mentions: 0 });
-  offline.touch(id);
 }
 
 // ------------------------------------------------------------------------------------------------ messages

@@ -9,6 +9,7 @@ import * as names from "./names.js";
 import * as outbox from "./outbox.js";
 import * as push from "./push.js";
 import { notify } from "./notices.js";
+import * as reading from "./reading.js";
 import * as receipts from "./receipts.js";
 import { whyEnded } from "./refusals.js";
 import { afterFact, begunAnew, blank, fromEntry, higher } from "./rooms.js";
@@ -57,6 +58,7 @@ function keepCredential(given) {
 export function signIn(wanted) {
   if (wanted.user !== state.me.value || !wanted.confirmed) {
     receipts.forgetAll();
+    reading.forgetAll();
     names.forgetAll();
     state.clear();
   }
@@ -116,6 +118,7 @@ export function signOut() {
   offline.forget();
   drafts.forgetDrafts(state.me.value);
   receipts.forgetAll();
+  reading.forgetAll();
   threads.forgetAll();
   names.forgetAll();
   state.clear();
@@ -188,7 +191,7 @@ function listed(entry) {
   if (!entry.room) return;
   goOnFrom(entry);
   const known = state.rooms.value.get(entry.room);
-  state.addRoom(fromEntry(entry, state.me.value, known && { ...known, unread: entry.unread ?? known.unread }));
+  state.addRoom(fromEntry(entry, state.me.value, known));
 }
 
 export function watch() {
@@ -212,6 +215,7 @@ function restart({ room, epoch, head }) {
   const known = state.rooms.value.get(room);
   if (known) state.addRoom(begunAnew(known, epoch, head));
   receipts.restarted(room);
+  reading.restarted(room);
   threads.restart(room, head);
   offline.forgetRoom(room);
 }
@@ -224,8 +228,7 @@ const handlers = {
     const known = state.rooms.value.get(room);
     if (!known) return;
     if (from !== state.me.value) state.updateRoom(room, { readBy: higher(known.readBy, { [from]: seq }) });
-    else if (seq >= known.head) state.updateRoom(room, { read: seq, unread: 0, mentions: 0 });
-    else state.updateRoom(room, { read: Math.max(known.read, seq) });
+    else reading.readElsewhere(room, seq);
   },
   got: ({ room, got }) => {
     const known = state.rooms.value.get(room);
@@ -264,7 +267,8 @@ function apply(fact) {
   const known = state.rooms.value.get(fact.room) ?? { ...names.titled(blank(fact.room, me)), epoch: client.welcome.epoch };
   const added = fact.type === "member" && fact.change === "added" && fact.users.includes(me);
   const thread = threads.opened(fact.room);
-  const looking = fact.room === state.openRoom.value && document.hasFocus() && (thread?.timeline.attached ?? false);
+  const looking = fact.room === state.endShown.value && document.hasFocus() && (thread?.timeline.attached ?? false);
+  const here = looking || (fact.room === state.openRoom.value && document.hasFocus());
   offline.touch(fact.room);
   batch(() => {
     state.addRoom(afterFact(known, fact, me, looking));
@@ -274,12 +278,14 @@ function apply(fact) {
     names.want(fact.from);
     if (added && known.kind === "group") readGroupsSoon();
     if (known.kind === "dm" && known.other !== me && !known.online) watchSoon();
+    if ((fact.type === "edit" || fact.type === "delete") && fact.target > known.read && fact.from !== me) {
+      reading.recount(fact.room, fact.seq > known.head && (known.mentions > 0 || (fact.mentions?.includes(me) ?? false)));
+    }
     if (fact.type !== "message" || fact.from === me) return;
     const body = names.inNames(fact.body, fact.mentions ?? []);
-    if (looking) {
-      wire.post({ type: "read", room: fact.room, seq: fact.seq });
-      state.speak(`${names.nameOf(fact.from)}: ${body}`);
-    } else if (fact.seq > known.read) {
+    if (here) state.speak(`${names.nameOf(fact.from)}: ${body}`);
+    if (looking) reading.sees(fact.room, fact.seq);
+    else if (fact.seq > known.read) {
       receipts.got(fact.room, fact.seq);
       notify(known.kind === "group" ? `${names.nameOf(fact.from)} · ${known.title}` : known.title, body, fact.room, fact.mentions?.includes(me));
     }

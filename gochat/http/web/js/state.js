@@ -17,6 +17,8 @@ export const requests = signal(/** @type {ChatRequest[]} */ ([]));
 /** The user's relations to others: contact, blocked, declined, request; none is left out. */
 export const relations = signal(/** @type {Map<string, string>} */ (new Map()));
 export const openRoom = signal("");
+/** The room whose end is on the screen: what comes there is seen. */
+export const endShown = signal("");
 /** @typedef {{kind: "reply" | "edit", row: import("./timeline.js").Row}} Target */
 /** By room, the message that its composer answers or edits: a visit to another room changes nothing of it. */
 export const targets = signal(/** @type {Map<string, Target>} */ (new Map()));
@@ -79,6 +81,7 @@ export function clear() {
   batch(() => {
     me.value = "";
     openRoom.value = "";
+    endShown.value = "";
     rooms.value = new Map();
     requests.value = [];
     relations.value = new Map();

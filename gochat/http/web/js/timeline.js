@@ -38,6 +38,8 @@ export class Timeline {
   /** Whether nothing lies between what is held and the live end. */
   get attached() { return this.to >= this.head; }
   get complete() { return this.from <= 1; }
+  /** Whether all of low..high is held. @param {number} low @param {number} high */
+  holds(low, high) { return this.loaded && this.from <= low && this.to >= high; }
   get count() { return this.rows.length + (this.attached ? this.pending.length : 0); }
   /** @param {number} index @returns {Row | undefined} */
   at(index) { return index < this.rows.length ? this.rows[index] : this.pending[index - this.rows.length]; }

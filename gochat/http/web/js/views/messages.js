@@ -2,8 +2,9 @@
 // The messages of a room as a virtual list: only the rows on screen are in the document, and the place is kept while
 // older ones come in above. Labels of days stand inside the row of the message after them, so that an index is a message.
 import * as actions from "../actions.js";
-import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
+import { html, useEffect, useLayoutEffect, useRef } from "../html.js";
 import { t } from "../l10n.js";
+import { markRead } from "../reading.js";
 import { reaches } from "../rooms.js";
 import * as state from "../state.js";
 import { jumpToEnd, newer, older } from "../threads.js";
@@ -36,19 +37,18 @@ export function Messages({ room, thread, loading, failed }) {
   const rows = list.getVirtualItems();
   const first = rows[0]?.index ?? 0;
   const last = rows[rows.length - 1]?.index ?? 0;
-  const placed = useRef(false);
-  /** The last seq that was there when the user left the end: older rows that come in above are not new. */
-  const [leftAt, setLeftAt] = useState(0);
+  /** The run of the log in which the place was found that is shown first; -1: none yet. */
+  const placed = useRef(-1);
 
   useLayoutEffect(() => {
-    if (placed.current || !timeline.count) return;
-    placed.current = true;
+    if (placed.current === timeline.clears || !timeline.count) return;
+    placed.current = timeline.clears;
     const unread = thread.firstUnread ? timeline.indexOf(thread.firstUnread) : timeline.count;
     if (unread < timeline.count - 1) list.scrollToIndex(Math.max(0, unread - 1), { align: "start" }); else list.scrollToEnd();
   });
   const online = state.status.value.phase === "online";
   useEffect(() => {
-    if (loading || !online || !placed.current) return;
+    if (loading || !online || placed.current < 0) return;
     if (first < NEAR && !timeline.complete) older(room.id);
     else if (last > timeline.count - NEAR && !timeline.attached) newer(room.id);
   }, [first, last, loading, online, timeline.count]);
@@ -67,15 +67,7 @@ export function Messages({ room, thread, loading, failed }) {
   }, [goal, timeline.count]);
 
   const atEnd = timeline.attached && (!timeline.count || list.isAtEnd(AT_END_PX));
-  useEffect(() => {
-    setLeftAt(atEnd ? 0 : leftAt || timeline.to);
-    if (atEnd && placed.current && document.hasFocus()) actions.markRead(room.id);
-  }, [atEnd]);
-  useEffect(() => {
-    const look = () => { if (list.isAtEnd(AT_END_PX) && timeline.attached) actions.markRead(room.id); };
-    addEventListener("focus", look);
-    return () => removeEventListener("focus", look);
-  }, []);
+  useSeen(room.id, thread, list, () => !timeline.count || placed.current === timeline.clears);
   useEffect(() => {
     const log = /** @type {HTMLElement} */ (scroller.current);
     let height = log.clientHeight;
@@ -95,8 +87,6 @@ export function Messages({ room, thread, loading, failed }) {
       log.removeEventListener("scroll", scrolled);
     };
   }, [timeline.count > 0]);
-  const missed = leftAt ? timeline.rows.length - timeline.indexOf(leftAt + 1) : 0;
-
   if (!timeline.count) return html`<div class="log" ref=${scroller}>${emptiness(room, thread, loading, failed)}</div>`;
   return html`
     <div class="log" ref=${scroller} role="feed" aria-label=${t("messages")} aria-busy=${loading} tabindex="0"
@@ -112,9 +102,49 @@ export function Messages({ room, thread, loading, failed }) {
       </div>
     </div>
     ${!atEnd && html`
-      <div class="jump-place"><button class="jump" onClick=${() => { jumpToEnd(room.id); actions.markRead(room.id); }}>
-        ${icon("down")}<span>${missed > 0 ? t("n-new", { n: missed }) : t("latest")}</span>
+      <div class="jump-place"><button class="jump" onClick=${() => jumpToEnd(room.id)}>
+        ${icon("down")}<span>${room.unread > 0 ? t("n-new", { n: room.unread }) : t("latest")}</span>
       </button></div>`}`;
+}
+
+/** Marks as read what is on the screen. Rows are measured in one frame and placed in the next: what was drawn is looked at
+ *  after that. @param {string} room @param {Thread} thread @param {any} list @param {() => boolean} isPlaced */
+function useSeen(room, thread, list, isPlaced) {
+  const due = useRef(false);
+  const gone = useRef(false);
+  const look = () => {
+    due.current = false;
+    if (gone.current || !isPlaced()) return;
+    const { timeline } = thread;
+    const atEnd = timeline.attached && list.isAtEnd(AT_END_PX);
+    if (atEnd) state.endShown.value = room; else leave();
+    const upto = atEnd ? Infinity : seenUpto(timeline, list, state.rooms.value.get(room)?.read ?? 0);
+    if (document.hasFocus()) markRead(room, upto);
+  };
+  const leave = () => { if (state.endShown.value === room) state.endShown.value = ""; };
+  useEffect(() => {
+    if (due.current) return;
+    due.current = true;
+    afterFrames(look);
+  });
+  useEffect(() => {
+    addEventListener("focus", look);
+    return () => {
+      gone.current = true;
+      removeEventListener("focus", look);
+      leave();
+    };
+  }, []);
+}
+
+/** The seq of the last message of which the lower edge is on the screen; 0 where messages above the screen are unread: nobody
+ *  has seen those. @param {import("../timeline.js").Timeline} timeline @param {any} list @param {number} read */
+function seenUpto(timeline, list, read) {
+  const top = list.scrollOffset ?? 0;
+  const bottom = top + (list.scrollRect?.height ?? 0);
+  const shown = list.getVirtualItems().filter((/** @type {any} */ row) => row.end > top && row.end <= bottom);
+  if (!shown.length || timeline.from > read + 1 || timeline.indexOf(read + 1) < shown[0].index) return 0;
+  return timeline.at(shown[shown.length - 1].index)?.seq ?? 0;
 }
 
 /** @param {Room} room @param {Thread} thread @param {boolean} loading @param {string} failed */

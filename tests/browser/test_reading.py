@@ -1,0 +1,124 @@
+"""What counts as read is what was on the screen, on this device or another one."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+from contextlib import closing
+
+from tests.browser.conftest import Server
+from tests.browser.people import Person
+
+Someone = Callable[..., Person]
+BADGE, MENTIONED = ".chats .badge:not([aria-label*=mention])", ".chats .badge[aria-label*=mention]"
+UP = "document.querySelector('.log').scrollTop -= 1500"
+
+
+def _badge(person: Person, text: str, selector: str = BADGE) -> None:
+    person.page.wait_for_selector(f"{selector}:text-is('{text}')")
+
+
+def _no_badge(person: Person, selector: str = BADGE) -> None:
+    person.page.wait_for_selector(selector, state="detached")
+
+
+def _mark(person: Person, body: str, mark: str) -> None:
+    """Wait until a message of the person's own has the mark."""
+    person.page.wait_for_selector(f".mine:has-text('{body}') .meta [aria-label='{mark}']")
+
+
+def _many(count: int) -> list[str]:
+    return [f"number {number}." for number in range(1, count + 1)]
+
+
+def _read_elsewhere(server: Server, user: str, room: str, seq: int) -> None:
+    with closing(socket.create_connection(("127.0.0.1", server.tcp_port), timeout=60)) as connection:
+        stream = connection.makefile("rwb")
+        for frame in (
+            {"type": "hello", "token": server.token(user)},
+            {"type": "read", "room": room, "seq": seq},
+            {"type": "ping", "id": 7},
+        ):
+            stream.write(json.dumps(frame).encode() + b"\n")
+        stream.flush()
+        while json.loads(stream.readline()).get("id") != 7:
+            pass
+
+
+def test_what_comes_below_the_screen_is_not_read(person: Someone, server: Server) -> None:
+    server.say(server.token("bob"), "user:ann", *_many(120))
+    ann, bob = person("ann"), person("bob")
+    ann.open("bob")
+    ann.page.click(".jump")
+    _no_badge(ann)
+    ann.at_rest()
+    ann.page.evaluate(UP)
+    ann.page.wait_for_selector(".jump")
+    bob.open("ann")
+    bob.say("did you see this?")
+    ann.page.wait_for_selector(".jump:has-text('1 new')")
+    _badge(ann, "1")
+    _mark(bob, "did you see this?", "arrived")
+    ann.page.click(".jump")
+    _no_badge(ann)
+    _mark(bob, "did you see this?", "read")
+
+
+def test_a_chat_that_is_opened_is_read_as_far_as_it_is_seen(person: Someone, server: Server) -> None:
+    server.say(server.token("bob"), "user:ann", *_many(60))
+    ann, bob = person("ann"), person("bob")
+    _badge(ann, "60")
+    bob.open("ann")
+    ann.open("bob")
+    ann.page.wait_for_selector(".new")
+    ann.page.wait_for_function("() => parseInt(document.querySelector('.chats .badge').textContent) < 60")
+    left = int(ann.page.inner_text(BADGE))
+    assert left > 30, "no more than fits on the screen"
+    assert f"number {60 - left}." in ann.bodies() and "number 60." not in ann.bodies()
+    bob.at_rest()
+    _mark(bob, "number 60.", "arrived")
+    ann.page.reload()
+    _badge(ann, str(left))
+    ann.open("bob")
+    ann.page.click(".jump")
+    _no_badge(ann)
+    _mark(bob, "number 60.", "read")
+
+
+def test_another_device_reads_a_part(person: Someone, server: Server) -> None:
+    server.say(server.token("bob"), "user:ann", *_many(6))
+    ann = person("ann")
+    _badge(ann, "6")
+    _read_elsewhere(server, "ann", "dm:ann:bob", 4)
+    _badge(ann, "2")
+
+
+def test_another_device_reads_a_part_of_more_than_is_held(person: Someone, server: Server) -> None:
+    server.say(server.token("bob"), "user:ann", *_many(300))
+    ann = person("ann")
+    _badge(ann, "99+")
+    _read_elsewhere(server, "ann", "dm:ann:bob", 60)
+    ann.page.wait_for_function("() => document.title.startsWith('(240)')")
+
+
+def test_mentions_go_and_come_with_changes_of_messages(person: Someone, server: Server) -> None:
+    server.post(server.token("bob"), "groups", {"name": "tea", "title": "Tea", "users": ["ann"]})
+    ann, bob = person("ann"), person("bob")
+    bob.open("Tea")
+    bob.say("hey @ann")
+    _badge(ann, "@", MENTIONED)
+    _badge(ann, "1")
+    bob.choose("hey", "Delete")
+    bob.page.click("dialog button.danger")
+    _no_badge(ann)
+    _no_badge(ann, MENTIONED)
+    bob.say("plain")
+    _badge(ann, "1")
+    bob.choose("plain", "Edit")
+    bob.say("now @ann!")
+    _badge(ann, "@", MENTIONED)
+    bob.choose("now", "Edit")
+    bob.say("no more")
+    _no_badge(ann, MENTIONED)
+    _badge(ann, "1")
