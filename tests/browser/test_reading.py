@@ -86,6 +86,25 @@ def test_a_chat_that_is_opened_is_read_as_far_as_it_is_seen(person: Someone, ser
     _mark(bob, "number 60.", "read")
 
 
+def test_more_unread_messages_than_a_page_has_are_read_on_from_where_one_was(person: Someone, server: Server) -> None:
+    token = server.token("bob")
+    server.say(token, "user:ann", "where I was")
+    before = person("ann")
+    before.open("bob")
+    _no_badge(before)
+    before.close()
+    server.say(token, "user:ann", *_many(450))
+    ann = person("ann")
+    _badge(ann, "99+")
+    ann.open("bob")
+    ann.page.wait_for_selector(".row:has(.new) .bubble:has-text('number 1.')")
+    ann.at_rest()
+    assert "number 450." not in ann.bodies()
+    ann.page.click(".jump")
+    ann.sees("number 450.")
+    _no_badge(ann)
+
+
 def test_another_device_reads_a_part(person: Someone, server: Server) -> None:
     server.say(server.token("bob"), "user:ann", *_many(6))
     ann = person("ann")

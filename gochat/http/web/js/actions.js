@@ -15,10 +15,10 @@ const TELL_TYPING_MS = 3_000;
 
 // ------------------------------------------------------------------------------------------------ rooms
 
-/** @param {string} id */
+/** Shows a room: at the first unread message, or at its end. @param {string} id */
 export function show(id) {
-  const { timeline } = enter(id);
-  if (!timeline.loaded && timeline.head) threads.older(id).then(() => offline.touch(id));
+  const { timeline, firstUnread } = enter(id);
+  if (timeline.head) threads.open(id, firstUnread).then(() => offline.touch(id));
 }
 
 /** Makes the room the open one. The caller says which part of it is shown first. @param {string} id */

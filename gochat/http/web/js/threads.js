@@ -97,6 +97,7 @@ export function restart(room, head) {
   found.timeline.clear();
   found.quotes.clear();
   found.timeline.head = head;
+  found.firstUnread = 0;
   found.changed();
   state.aim(null, room);
   if (state.openRoom.value === room) idle(found).then(() => older(room));
@@ -106,7 +107,7 @@ export function restart(room, head) {
 export function goOn() {
   const found = threads.get(state.openRoom.value);
   if (!found) return;
-  if (!found.timeline.loaded && found.timeline.head) older(found.room);
+  if (!found.timeline.loaded && found.timeline.head) open(found.room, found.firstUnread);
   found.changed();
 }
 
@@ -132,30 +133,43 @@ export function newer(room) {
 
 /** Shows a message, wherever in the log it stands. @param {string} room @param {number} seq */
 export async function jumpTo(room, seq) {
+  await readAround(room, seq, { seq });
+}
+
+/** Reads what a room is opened at: its first unread message, or with 0 the end, unless something of it is held.
+ *  @param {string} room @param {number} firstUnread */
+export async function open(room, firstUnread) {
+  const { timeline } = thread(room);
+  if (!timeline.loaded && !(firstUnread && timeline.head - firstUnread >= PAGE)) await older(room);
+  if (firstUnread) await readAround(room, firstUnread);
+}
+
+/** Reads the page around a message that is not held, in place of what is.
+ *  @param {string} room @param {number} seq @param {{seq: number}} [goal] where the view goes then */
+async function readAround(room, seq, goal) {
   const found = thread(room);
   const { timeline } = found;
-  const holds = () => timeline.loaded && seq >= timeline.from && seq <= timeline.to;
-  if (!holds()) await idle(found);
-  if (!holds()) {
-    if (state.status.value.phase !== "online") return; // There is no more than what is held.
-    timeline.clear();
-    found.changed();
-    const before = Math.min((timeline.head || Infinity) + 1, seq + PAGE / 2);
-    await load(room, { before }, (page) => timeline.prepend(page.entries, before, page.head));
-  }
-  found.goal.value = { seq };
+  if (!timeline.holds(seq, seq)) await idle(found);
+  const held = timeline.holds(seq, seq);
+  if (!held && state.status.value.phase !== "online") return; // There is no more than what is held.
+  if (!held) timeline.clear();
+  if (goal) found.goal.value = goal;
+  if (held) return;
+  found.changed();
+  const before = Math.min((timeline.head || Infinity) + 1, seq + PAGE / 2);
+  await load(room, { before }, (page) => timeline.prepend(page.entries, before, page.head));
 }
 
 /** Goes to the live end. @param {string} room */
 export async function jumpToEnd(room) {
   const found = thread(room);
   if (!found.timeline.attached) await idle(found);
-  if (!found.timeline.attached) {
-    found.timeline.clear();
-    found.changed();
-    await older(room);
-  }
+  const { attached } = found.timeline;
+  if (!attached) found.timeline.clear();
   found.goal.value = { seq: Infinity };
+  if (attached) return;
+  found.changed();
+  await older(room);
 }
 
 /** Reads a page, where none is being read; otherwise that one is waited for. @param {string} room
