@@ -12,6 +12,17 @@ from tests.browser.people import Person
 
 Someone = Callable[..., Person]
 BADGE, MENTIONED = ".chats .badge:not([aria-label*=mention])", ".chats .badge[aria-label*=mention]"
+#: Whether the browser keeps that a room was read so far.
+KEPT_READ = """([user, id, seq]) => new Promise(resolve => {
+    const opening = indexedDB.open('gochat', 1);
+    opening.onsuccess = () => {
+        const asked = opening.result.transaction('rooms').objectStore('rooms').get([user, id]);
+        asked.onsuccess = () => {
+            opening.result.close();
+            resolve(asked.result?.room.read === seq);
+        };
+    };
+})"""
 UP = "document.querySelector('.log').scrollTop -= 1500"
 
 
@@ -102,6 +113,46 @@ def test_more_unread_messages_than_a_page_has_are_read_on_from_where_one_was(per
     assert "number 450." not in ann.bodies()
     ann.page.click(".jump")
     ann.sees("number 450.")
+    _no_badge(ann)
+
+
+def test_what_is_read_without_a_connection_is_told_with_the_next(person: Someone, server: Server) -> None:
+    server.say(server.token("bob"), "user:ann", "one", "two")
+    server.say(server.token("cat"), "user:ann", "hello")
+    ann, bob = person("ann"), person("bob")
+    bob.open("ann")
+    ann.keeps("dm:ann:bob", "two")
+    ann.open("cat")
+    _badge(ann, "2")
+    ann.offline(True)
+    ann.page.wait_for_selector(".banner")
+    ann.open("bob")
+    _no_badge(ann)
+    ann.open("cat")
+    bob.say("three")
+    _mark(bob, "three", "sent")
+    ann.offline(False)
+    _mark(bob, "two", "read")
+    _badge(ann, "1")
+    _mark(bob, "three", "arrived")
+
+
+def test_what_was_read_without_a_connection_outlives_the_page(person: Someone, server: Server) -> None:
+    server.say(server.token("bob"), "user:ann", "one", "two")
+    ann, bob = person("ann", worker=True), person("bob")
+    bob.open("ann")
+    ann.keeps("dm:ann:bob", "two")
+    ann.has_worker()
+    ann.offline(True)
+    ann.page.wait_for_selector(".banner")
+    ann.open("bob")
+    _no_badge(ann)
+    ann.until(KEPT_READ, ["ann", "dm:ann:bob", 2])
+    ann.page.reload()
+    ann.page.wait_for_selector(".chats .chat")
+    _mark(bob, "two", "arrived")
+    ann.offline(False)
+    _mark(bob, "two", "read")
     _no_badge(ann)
 
 

@@ -95,7 +95,7 @@ export function claim({ room, epoch, head }) {
   // without an epoch, of an earlier version, may be of any.
   const same = epoch === undefined ? place.seq <= head : place.epoch === epoch;
   if (same && head - place.seq <= RESUME_WITHIN) return place;
-  state.updateRoom(room, { head: 0, read: 0, unread: 0, last: undefined });
+  state.updateRoom(room, { head: 0, ...(same ? {} : { read: 0 }), unread: 0, last: undefined });
   threads.restart(room, head);
   return null;
 }

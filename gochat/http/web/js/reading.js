@@ -55,6 +55,17 @@ function advance(room, seq) {
 /** @param {Room} room @param {Counts} read @returns {Counts} */
 const less = (room, read) => ({ unread: Math.max(0, room.unread - read.unread), mentions: Math.max(0, room.mentions - read.mentions) });
 
+/** The room as a list tells of it now. Where the user had read further on this page, that has not come to the server: it is
+ *  told again, and counts as read. @param {Room} room @param {any} entry @param {Room | undefined} before @returns {Room} */
+export function settled(room, entry, before) {
+  if (entry.read === undefined || room.read <= entry.read || before?.epoch === undefined || before.epoch !== entry.epoch) return room;
+  marks.note(room.id, room.read);
+  if (room.read >= room.head) return { ...room, unread: 0, mentions: 0 };
+  const read = between(room.id, entry.read, room.read);
+  if (!read) recountSoon(room.id);
+  return read ? { ...room, ...less(room, read) } : room;
+}
+
 /** What is unread may be other messages than were counted: it is counted in those that are held, or else, where the change
  *  `matters`, by the server. @param {string} id @param {boolean} matters */
 export function recount(id, matters) {

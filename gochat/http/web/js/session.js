@@ -136,7 +136,8 @@ function welcome(frame) {
   const before = state.rooms.value;
   const next = new Map(before);
   for (const entry of [...frame.contacts, ...frame.rooms]) {
-    next.set(entry.room, fromEntry(entry, frame.user, before.get(entry.room)));
+    const known = before.get(entry.room);
+    next.set(entry.room, reading.settled(fromEntry(entry, frame.user, known), entry, known));
   }
   const begun = [...drafts.begun(frame.user), ...unsent.roomsOf(frame.user)].filter((room) => room.startsWith("dm:") && !next.has(room));
   for (const room of begun) next.set(room, names.titled(blank(room, frame.user)));
@@ -191,7 +192,7 @@ function listed(entry) {
   if (!entry.room) return;
   goOnFrom(entry);
   const known = state.rooms.value.get(entry.room);
-  state.addRoom(fromEntry(entry, state.me.value, known));
+  state.addRoom(reading.settled(fromEntry(entry, state.me.value, known), entry, known));
 }
 
 export function watch() {
