@@ -179,3 +179,18 @@ def test_an_address_names_a_message_far_above(person: Someone, server: Server) -
     ann.page.add_init_script(f"sessionStorage.setItem('gochat.token', {json.dumps(kept)})")
     ann.page.goto(f"{server.url}#message=dm:ann:bob:20")
     ann.sees("number 20.")
+
+
+def test_an_edit_waits_as_a_message_does(person: Someone, server: Server) -> None:
+    server.stop()
+    server.start(GOCHAT_LIMITS__MESSAGES_PER_S="1", GOCHAT_LIMITS__MESSAGE_BURST="1")
+    ann = person("ann")
+    ann.write_to("bob")
+    ann.say("teh")
+    ann.settled()
+    ann.page.press("textarea", "ArrowUp")
+    ann.page.wait_for_selector(".target")
+    ann.say("the")
+    ann.page.wait_for_selector(".target", state="detached")
+    assert ann.bodies() == ["the"]
+    assert ann.page.locator("[role=alert]").count() == 0

@@ -9,9 +9,11 @@ import { opened, related, signOut, watch } from "./session.js";
 import * as state from "./state.js";
 import * as threads from "./threads.js";
 import * as unsent from "./unsent.js";
-import { ask, pages, post } from "./wire.js";
+import { Refused, ask, pages, post } from "./wire.js";
 
 const TELL_TYPING_MS = 3_000;
+/** A pause that is longer is told, in place of being waited for. */
+const LONGEST_WAIT_MS = 10_000;
 
 // ------------------------------------------------------------------------------------------------ rooms
 
@@ -69,8 +71,21 @@ export function tellTyping(room) {
   post({ type: "typing", room });
 }
 
+/** A request that counts as a message, and so may be asked to wait for the one before: it waits, and is tried once more. Rejects
+ *  with the reason. @param {import("./client.js").Frame} frame */
+async function patiently(frame) {
+  try {
+    return await ask(frame);
+  } catch (error) {
+    const wait = error instanceof Refused && error.frame.temporary ? error.frame.retry_after_ms : undefined;
+    if (wait === undefined || wait > LONGEST_WAIT_MS) throw error;
+    await new Promise((resolve) => setTimeout(resolve, wait));
+    return ask(frame);
+  }
+}
+
 /** Rejects with the reason. @param {string} room @param {number} seq @param {string} body */
-export const edit = (room, seq, body) => ask({ type: "edit", room, seq, body });
+export const edit = (room, seq, body) => patiently({ type: "edit", room, seq, body });
 
 /** @param {string} room @param {number} seq */
 export const remove = (room, seq) => ask({ type: "delete", room, seq }).catch(state.tell);
@@ -131,7 +146,7 @@ export async function createGroup(name, title, users) {
 }
 
 /** Rejects with the reason. @param {string} room @param {string} action @param {Record<string, any>} [fields] */
-export const group = (room, action, fields = {}) => ask({ type: "group", name: room.slice(6), action, ...fields });
+export const group = (room, action, fields = {}) => patiently({ type: "group", name: room.slice(6), action, ...fields });
 
 /** @param {string} room @returns {Promise<{user: string, name: string, role: string, since: number}[]>} */
 export async function members(room) {
