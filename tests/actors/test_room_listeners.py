@@ -14,6 +14,7 @@ from gochat.actors import deliveries
 from gochat.actors.fact_batch import FactBatch
 from gochat.actors.foreign import hear_event
 from gochat.actors.live import SLICE
+from gochat.actors.read_receipts import EVERY_S
 from gochat.actors.typing_events import TYPING_EVERY_S
 from gochat.domain import commands, facts
 from gochat.domain.facts import PostRight

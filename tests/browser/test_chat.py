@@ -181,6 +181,25 @@ def test_an_address_names_a_message_far_above(person: Someone, server: Server) -
     ann.sees("number 20.")
 
 
+def test_an_address_that_names_no_chat_of_the_users_opens_none(person: Someone, server: Server) -> None:
+    server.post(server.token("bob"), "groups", {"name": "plans", "users": ["cat"]})
+    ann = person("ann")
+    no_chat = "[role=alert]:has-text('There is no such chat')"
+    for room in ("group:plans", "group:none", "rubbish", "dm:bob:cat", "dm:bob:ann", "group:No_such"):
+        ann.page.evaluate("room => { location.hash = `#room=${room}`; }", room)
+        ann.page.wait_for_selector(no_chat)
+        ann.page.click("[role=alert] button")
+        ann.page.wait_for_selector(no_chat, state="detached")
+        assert ann.page.locator("textarea, .chats .chat b").count() == 0
+    ann.page.evaluate("location.hash = '#message=dm:bob:cat:5'")
+    ann.page.wait_for_selector(no_chat)
+    ann.page.evaluate("location.hash = '#room=dm:ann:bob'")
+    ann.page.wait_for_selector(".thread h1:text-is('bob')")
+    cat = person("cat")
+    cat.page.evaluate("location.hash = '#room=group:plans'")
+    cat.page.wait_for_selector(".thread textarea")
+
+
 def test_an_edit_waits_as_a_message_does(person: Someone, server: Server) -> None:
     server.stop()
     server.start(GOCHAT_LIMITS__MESSAGES_PER_S="1", GOCHAT_LIMITS__MESSAGE_BURST="1")

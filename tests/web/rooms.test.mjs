@@ -1,7 +1,7 @@
 // Rooms of the list: what a list tells and what facts tell are one count.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { afterFact, begunAnew, blank, fromEntry, listed, reaches } from "../../gochat/http/web/js/rooms.js";
+import { afterFact, begunAnew, blank, fromEntry, listed, mayBeOf, reaches } from "../../gochat/http/web/js/rooms.js";
 
 const ROOM = "dm:ann:bob";
 const message = (seq, body = "x") => ({ type: "message", room: ROOM, seq, ts: seq, from: "bob", body });
@@ -40,6 +40,11 @@ test("the list shows 15 contacts, all groups, and whatever is unread", () => {
   const rooms = [...contacts, blank("dm:ann:new", "ann"), blank("dm:ann:opened", "ann")];
   const more = listed(rooms, "", new Set(["dm:ann:new", "dm:ann:u25"])).map((room) => room.id);
   assert.deepEqual(more.slice(-3), ["dm:ann:u20", "dm:ann:u25", "dm:ann:new"], "and whatever is begun");
+});
+
+test("an id may be of a room of the user, or not", () => {
+  for (const id of ["group:tea", "dm:ann:bob", "dm:ann:ann", "dm:0:ann"]) assert.ok(mayBeOf(id, "ann"), id);
+  for (const id of ["rubbish", "group:", "group:Tea", "group:a b", "dm:bob:ann", "dm:bob:cat", "dm:ann:bob:5", "dm:ann", "user:bob"]) assert.ok(!mayBeOf(id, "ann"), id);
 });
 
 test("in another log nothing holds that was counted in the old one", () => {

@@ -4,7 +4,7 @@ import { t } from "./l10n.js";
 import { learn, titled, want } from "./names.js";
 import * as offline from "./offline.js";
 import * as outbox from "./outbox.js";
-import { blank, fromEntry, privateRoom } from "./rooms.js";
+import { blank, fromEntry, mayBeOf, privateRoom } from "./rooms.js";
 import { opened, related, signOut, watch } from "./session.js";
 import * as state from "./state.js";
 import * as threads from "./threads.js";
@@ -19,8 +19,26 @@ const LONGEST_WAIT_MS = 10_000;
 
 /** Shows a room: at the first unread message, or at its end. @param {string} id */
 export function show(id) {
-  const { timeline, firstUnread } = enter(id);
-  if (timeline.head) threads.open(id, firstUnread).then(() => offline.touch(id));
+  ifThere(id, () => {
+    const { timeline, firstUnread } = enter(id);
+    if (timeline.head) threads.open(id, firstUnread).then(() => offline.touch(id));
+  });
+}
+
+/** Addresses and notices may name any room. A group that is not listed, as while the lists are still being read, is entered when
+ *  the server says that it is the user's. @param {string} id @param {() => void} act */
+async function ifThere(id, act) {
+  const open = state.openRoom.value;
+  if (!state.rooms.value.has(id)) {
+    try {
+      if (!mayBeOf(id, state.me.value)) throw new Error(t("no-such-chat"));
+      if (id.startsWith("group:")) await ask({ type: "members", room: id, limit: 1 });
+    } catch (error) {
+      state.tell(error instanceof Refused && !error.frame.temporary ? new Error(t("no-such-chat")) : error);
+      return;
+    }
+  }
+  if (state.openRoom.value === open) act(); // Another chat was not chosen meanwhile.
 }
 
 /** Makes the room the open one. The caller says which part of it is shown first. @param {string} id */
@@ -43,8 +61,10 @@ export const startWith = (user) => show(privateRoom(state.me.value, user));
 
 /** Shows a message of a room, which may stand far above what is unread. @param {string} id @param {number} seq */
 export function showMessage(id, seq) {
-  enter(id);
-  threads.jumpTo(id, seq).then(() => offline.touch(id));
+  ifThere(id, () => {
+    enter(id);
+    threads.jumpTo(id, seq).then(() => offline.touch(id));
+  });
 }
 
 /** The room before or after the open one. @param {number} step */

@@ -4,7 +4,8 @@
 /** @typedef {{seq: number, ts: number, from: string, body: string, deleted?: number, mentions?: string[]}} Last `mentions`: where a fact has told */
 /** @typedef {{id: string, kind: "dm" | "group", title: string, other: string, role: string, post: string, online: boolean, seen: number,
  *   head: number, read: number, unread: number, last?: Last, mentions: number, typing: Record<string, number>, readBy: Record<string, number>,
- *   gotBy: Record<string, number>, joined: Record<string, number>, ended: boolean, epoch?: string}} Room `other`: the other user of a private room; `mentions`: how many of the unread
+ *   gotBy: Record<string, number>, joined: Record<string, number>, ended: boolean,
+ *   epoch?: string}} Room `other`: the other user of a private room; `mentions`: how many of the unread
  *   messages name the user; `readBy`, `gotBy`: by user, the seq up to which they have read, and have got; `joined`: the seq at
  *   which they came into the group: nothing from before counts; `ended`: the user is no
  *   longer in it; `epoch`: the log that head, read and counts are of, where a list has told */
@@ -14,6 +15,15 @@ const MOST_JOINED = 100;
 
 /** The room id of a private chat. @param {string} one @param {string} other */
 export const privateRoom = (one, other) => `dm:${one < other ? `${one}:${other}` : `${other}:${one}`}`;
+
+const NAME = "[a-z0-9][a-z0-9_.-]{0,63}";
+const GROUP = new RegExp(`^group:${NAME}$`), PRIVATE = new RegExp(`^dm:(${NAME}):(${NAME})$`);
+
+/** Whether the id is of a room that may be the user's. @param {string} id @param {string} me */
+export function mayBeOf(id, me) {
+  const users = PRIVATE.exec(id)?.slice(1);
+  return users ? id === privateRoom(users[0], users[1]) && users.includes(me) : GROUP.test(id);
+}
 
 /** A room of which nothing is known but its id. @param {string} id @param {string} me @returns {Room} */
 export function blank(id, me) {

@@ -128,6 +128,7 @@ export const texts = {
   "long-paste": { one: "Das ist länger als eine Nachricht.", other: "Das sind {n} Nachrichten." },
   "long-paste-send": { one: "Senden", other: "Als {n} Nachrichten senden" },
   "too-many": "Zu lang zum Senden",
+  "no-such-chat": "Diesen Chat gibt es nicht, oder du bist nicht darin.",
   "empty-room": "Noch nichts gesagt",
   "empty-room-how": "Sag {title} hallo.",
   "wave": "Winken",

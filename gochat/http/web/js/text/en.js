@@ -128,6 +128,7 @@ export const texts = {
   "long-paste": { one: "This is longer than one message.", other: "This is {n} messages long." },
   "long-paste-send": { one: "Send", other: "Send as {n} messages" },
   "too-many": "Too long to send",
+  "no-such-chat": "There is no such chat, or you are not in it.",
   "empty-room": "Nothing said yet",
   "empty-room-how": "Say hello to {title}.",
   "wave": "Wave",
