@@ -26,6 +26,10 @@ EVERY_S: Final = 0.3
 MOST: Final = 2 * SMALL_ROOM
 
 
+#: How often a room is looked at that is being rebuilt: half a minute.
+MOST_LOOKS: Final = 100
+
+
 class _Waiting(NamedTuple):
     seq: int
     due: float
@@ -94,7 +98,13 @@ class ReadReceipts:
         now = trio.current_time()
         due = self._told_at.get(user, now - EVERY_S) + EVERY_S
         read = _Waiting(seq, due, here, withheld)
-        if due <= now or (user not in self._waiting and len(self._waiting) >= MOST):
+        waits = self._waiting.get(user)
+        if waits is not None and waits.seq >= seq:
+            return  # A device that lags behind, of a user who had been forgotten.
+        if waits is not None and withheld and not waits.withheld:
+            # The others are not told of the higher one, so that it can't stand for this one.
+            self._tell(record, user, waits, now)
+        if due <= now or (waits is None and len(self._waiting) >= MOST):
             self._waiting.pop(user, None)
             self._tell(record, user, read, now)
             return
@@ -108,16 +118,22 @@ class ReadReceipts:
         self._runs = False
 
     async def _tell_later(self) -> None:
+        looks = 0
         while self._waiting:
             await trio.sleep_until(min(read.due for read in self._waiting.values()))
             now, record = trio.current_time(), self._record()
             for user, read in list(self._waiting.items()):
                 if read.due > now:
                     continue
+                if record is None:
+                    self._waiting[user] = read._replace(due=now + EVERY_S)
+                    continue
                 del self._waiting[user]
-                # A room that is being rebuilt tells nothing: lists and pages have the position.
-                if record is not None and has_seat(record, user):
+                if has_seat(record, user):
                     self._tell(record, user, read, now)
+            looks = 0 if record is not None else looks + 1
+            if looks == MOST_LOOKS:
+                self._waiting.clear()  # Lists and pages have the positions.
         self._runs = False
 
     def _tell(self, record: RoomRecord, user: str, read: _Waiting, now: float) -> None:

@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from gochat.actors.foreign import hear_event
-from gochat.actors.read_receipts import EVERY_S
+from gochat.actors.read_receipts import EVERY_S, MOST, MOST_LOOKS
 from gochat.domain import commands
 from gochat.domain.turn import Done
 from gochat.protocol.replies import Read
@@ -118,3 +118,65 @@ async def test_what_waits_is_told_by_the_rules_of_then(house: House, autojump_cl
         house.ask(commands.Contact(room=DM, user="bob", action="block"))
     await house.settled()
     assert seqs(ann) == [3]
+
+
+async def test_the_last_position_waits_for_a_room_that_is_being_rebuilt(
+    house: House, autojump_clock: MockClock
+) -> None:
+    ann, bob = listening(house, "ann", "bob")
+    await tea_of(house, 100, "bob")
+    house.ask(read("bob", 10))
+    await trio.sleep(0.01)
+    house.ask(read("bob", 60))
+    await trio.sleep(0.01)
+    house.rooms.at(TEA).forget()
+    await trio.sleep(4 * EVERY_S)
+    await house.outcomes(*house.say("it is loaded again"))
+    await trio.sleep(2 * EVERY_S)
+    assert seqs(ann) == seqs(bob) == [10, 60]
+    assert relayed(house) == [(read("bob", 10), False), (read("bob", 60), False)]
+
+
+async def test_a_room_that_stays_away_is_waited_for_half_a_minute(house: House, autojump_clock: MockClock) -> None:
+    (ann,) = listening(house, "ann")
+    await tea_of(house, 100, "bob")
+    house.ask(read("bob", 10))
+    await trio.sleep(0.01)
+    reads = house.rooms.at(TEA)._events._reads
+    house.ask(read("bob", 60))
+    await trio.sleep(EVERY_S / 2)
+    reads._record, now = (lambda: None), reads._record
+    await trio.sleep((MOST_LOOKS + 2) * EVERY_S)
+    assert not reads._waiting and not reads._runs
+    reads._record = now
+    await house.outcomes(read("bob", 61))
+    assert seqs(ann) == [10, 61] and await listed(house, "bob") == 61
+
+
+async def test_a_lower_position_takes_no_place_of_a_higher_one(house: House, autojump_clock: MockClock) -> None:
+    """Of a user whom others made the room forget."""
+    users = [f"user{number}" for number in range(MOST + 50)]
+    (bob,) = listening(house, "bob")
+    await tea_of(house, 100, "bob", *users)
+    house.ask(read("bob", 10))
+    await trio.sleep(0.01)
+    house.ask(read("bob", 60))
+    for user in users:
+        house.ask(read(user, 9))
+    await trio.sleep(0.01)
+    house.ask(read("bob", 20))
+    await trio.sleep(2 * EVERY_S)
+    assert seqs(bob) == [10, 60]
+
+
+async def test_what_is_withheld_stands_for_nothing_that_others_hear(house: House, autojump_clock: MockClock) -> None:
+    ann, bob = listening(house, "ann", "bob")
+    await tea_of(house, 100, "bob")
+    house.ask(read("bob", 10))
+    await trio.sleep(0.01)
+    house.ask(read("bob", 50))
+    await trio.sleep(0.01)
+    hear_event(house.rooms, house.live, read("bob", 60), True)
+    await trio.sleep(3 * EVERY_S)
+    assert (seqs(ann), seqs(bob)) == ([10, 50], [10, 50, 60])
+    assert relayed(house) == [(read("bob", 10), False), (read("bob", 50), False)]
