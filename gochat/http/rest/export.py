@@ -16,10 +16,10 @@ _HIDDEN: Final = Denied("forbidden", "what was said before you joined is hidden 
 
 
 async def download(call: Call) -> Reply:
-    name, user = call.path["group"], call.identity.user
+    name = call.path["group"]
     room, archive = ids.group(name), call.context.archive
     check(check_room(room, call.who))
-    membership = await archive.membership(user, room)
+    membership = await archive.membership(call.identity.user, room)
     first = await archive.page(call.viewer, room, before=None, after=0, limit=1)
     if first is None or not first.head or (membership == "former" and not call.who.admin):
         raise await absent(call, room)
@@ -27,5 +27,5 @@ async def download(call: Call) -> Reply:
         raise Refused(_NOT_OWNER)
     if first.entries[0].seq != 1:
         raise Refused(_HIDDEN)
-    file = await call.context.exports.make(user, room, lambda: call.context.standing.refusal(call.identity))
+    file = await call.context.exports.make(call.viewer, room, lambda: call.context.standing.refusal(call.identity))
     return Reply(response=file, headers={"content-disposition": f'attachment; filename="{name}.sqlite"'})

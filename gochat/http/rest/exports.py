@@ -16,6 +16,7 @@ from gochat.errors import Denied
 from gochat.http.messages import SendPiece, StreamedResponse
 from gochat.http.problems import CutShort
 from gochat.http.rest.refused import Refused, invalid_token
+from gochat.ports.archive import Viewer
 from gochat.store.folder import database
 from gochat.store.portable.export_room import export_room
 from gochat.wall_clock import wall_ms
@@ -48,21 +49,21 @@ class Exports:
         self._downloads: dict[Download, str] = {}
         """Those under way, and who reads each."""
 
-    async def make(self, user: str, room: str, refusal: Callable[[], str | None]) -> Download:
-        """The room's file, to be sent to the user at once. `refusal` is called when the file is whole and between its
+    async def make(self, viewer: Viewer, room: str, refusal: Callable[[], str | None]) -> Download:
+        """The room's file, to be sent to the viewer at once. `refusal` is called when the file is whole and between its
         pieces; it says why the reader may no longer have it, or None. Raises Refused, StoreError."""
-        if problem := self._full(user):
+        if problem := self._full(viewer.user):
             raise Refused(Denied("busy", problem, retry_after_ms=BUSY_MS))
         self._is_making = True
         try:
-            file = await trio.to_thread.run_sync(self._make, room)
+            file = await trio.to_thread.run_sync(self._make, viewer, room)
         finally:
             self._is_making = False
         if problem := refusal():
             file.close()
             raise invalid_token(problem)
         download = Download(file, refusal, self._release)
-        self._downloads[download] = user
+        self._downloads[download] = viewer.user
         return download
 
     def _full(self, user: str) -> str | None:
@@ -76,15 +77,21 @@ class Exports:
             return "too many exports are being read"
         return None
 
-    def _make(self, room: str) -> BinaryIO:
+    def _make(self, viewer: Viewer, room: str) -> BinaryIO:
         """Runs in a thread. The whole file has no name any more: it is gone when the last reader closes it."""
         for left in self._data.glob(f"{_PREFIX}*"):
             left.unlink()  # by a node that was killed
         descriptor, name = tempfile.mkstemp(prefix=_PREFIX, dir=self._data)
         try:
-            now_ms = wall_ms()
-            # Without the members' read positions: live, these are shown in small rooms only.
-            export_room(database(self._data), room, Path(name), now_ms=now_ms, reads=False, progress=_give_up)
+            export_room(
+                database(self._data),
+                room,
+                Path(name),
+                now_ms=wall_ms(),
+                reads=False,  # Live, positions are shown in small rooms only.
+                viewer=viewer,
+                progress=_give_up,
+            )
             return os.fdopen(descriptor, "rb")
         except BaseException:
             os.close(descriptor)

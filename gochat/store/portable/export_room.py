@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from gochat.domain.ids import is_dm
 from gochat.domain.membership import FORMER
 from gochat.errors import StoreError
+from gochat.ports.archive import Viewer
 from gochat.store.portable import file_schema
 from gochat.store.portable.membership_history import MembershipHistory
+from gochat.store.read.names import unnamed
 from gochat.store.read.source import reading
 from gochat.store.rows import KINDS, MESSAGE, shown
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
@@ -70,10 +73,12 @@ def export_room(
     upto_seq: int | None = None,
     upto_ms: int | None = None,
     reads: bool = True,
+    viewer: Viewer | None = None,
     progress: Progress = lambda done, goal: None,
 ) -> Exported:
     """Write the room to the empty or absent file `target`, up to a seq, or to a time, if one is given. Without `reads`
-    it does not tell how far each member has read. Raises StoreError."""
+    it does not tell how far each member has read. It has the names that the viewer may know, or with none, for whoever
+    has the database, all. Raises StoreError."""
     with reading(database) as source, file_schema.made(target, file_schema.ROOM_TABLES, file_schema.ROOM_README) as out:
         found = _find(source, room, upto_seq, upto_ms)
         past = MembershipHistory(room)
@@ -85,7 +90,7 @@ def export_room(
             out.execute(statement)
         out.executemany(_EXPIRED, _expired(source, found))
         present = found.as_of == found.head
-        _write_members(source, out, found.room_pk, past, reads=reads and present)
+        _write_members(source, out, found.room_pk, past, viewer, reads=reads and present)
         if present:
             _write_beside(source, out, room, found.room_pk)
         (epoch,) = source.execute("SELECT epoch FROM meta").fetchone()
@@ -170,12 +175,23 @@ def _write(out: sqlite3.Connection, rows: list[Any], past: MembershipHistory) ->
 
 
 def _write_members(
-    source: sqlite3.Connection, out: sqlite3.Connection, room_pk: int, past: MembershipHistory, *, reads: bool
+    source: sqlite3.Connection,
+    out: sqlite3.Connection,
+    room_pk: int,
+    past: MembershipHistory,
+    viewer: Viewer | None,
+    *,
+    reads: bool,
 ) -> None:
     read = dict(source.execute("SELECT user, read FROM seat WHERE num = ?", (room_pk,))) if reads else {}
-    for user, membership in past.memberships.items():
-        (name,) = source.execute("SELECT name FROM user WHERE id = ?", (user,)).fetchone() or (None,)
-        out.execute("INSERT INTO member VALUES (?, ?, ?, ?, ?, ?, ?)", (user, name, *membership, read.get(user)))
+    memberships = iter(past.memberships.items())
+    while some := list(islice(memberships, SLICE)):
+        users = [user for user, _ in some]
+        hidden = set() if viewer is None else unnamed(source, viewer, users)
+        for user, membership in some:
+            (name,) = source.execute("SELECT name FROM user WHERE id = ?", (user,)).fetchone() or (None,)
+            name = None if user in hidden else name
+            out.execute("INSERT INTO member VALUES (?, ?, ?, ?, ?, ?, ?)", (user, name, *membership, read.get(user)))
 
 
 def _write_beside(source: sqlite3.Connection, out: sqlite3.Connection, room: str, room_pk: int) -> None:

@@ -25,15 +25,20 @@ def users(connection: sqlite3.Connection, asked: Sequence[str]) -> dict[str, tup
 def names(connection: sqlite3.Connection, viewer: Viewer, asked: Collection[str]) -> dict[str, str]:
     """Shown names of those that ever signed in, as far as the viewer may know them; see ports.Archive."""
     found = {user: name for user, (name, _) in users(connection, list(asked)).items()}
-    if viewer.admin or not found:
-        return found
-    marks = ", ".join("?" * len(found))
+    without = unnamed(connection, viewer, found)
+    return {user: name for user, name in found.items() if user not in without}
+
+
+def unnamed(connection: sqlite3.Connection, viewer: Viewer, asked: Collection[str]) -> set[str]:
+    """Those among the users whose names are not told to the viewer."""
+    if viewer.admin or not asked:
+        return set()
+    marks = ", ".join("?" * len(asked))
     blockers = connection.execute(
         f"SELECT user FROM relation WHERE peer = ? AND user IN ({marks}) AND blocked_at IS NOT NULL",
-        [viewer.user, *found],
+        [viewer.user, *asked],
     ).fetchall()
-    unnamed = hidden(connection, viewer.user, [user for (user,) in blockers])
-    return {user: name for user, name in found.items() if user not in unnamed}
+    return hidden(connection, viewer.user, [user for (user,) in blockers])
 
 
 def shown(connection: sqlite3.Connection, viewer: Viewer, asked: Collection[str]) -> Mapping[str, str]:

@@ -15,8 +15,9 @@ from gochat.http.problems import CutShort
 from gochat.http.rest import exports
 from gochat.http.rest.refused import Refused
 from gochat.node import Node
+from gochat.ports.archive import Viewer
 from tests.e2e.peer import WAIT_S, address
-from tests.http.rest.client import issue
+from tests.http.rest.client import Rest, issue
 from tests.http.rest.conftest import As
 from tests.http.wiring import Client
 
@@ -97,7 +98,7 @@ def go_on(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Downloads pause until it is set, whatever the sockets' buffers take."""
     make, event = exports.Exports._make, threading.Event()
     monkeypatch.setattr(exports, "PIECE", 16)
-    monkeypatch.setattr(exports.Exports, "_make", lambda self, room: Paused(make(self, room), event))
+    monkeypatch.setattr(exports.Exports, "_make", lambda *given: Paused(make(*given), event))
     return event
 
 
@@ -135,10 +136,10 @@ async def test_one_is_made_at_a_time(as_: As, monkeypatch: pytest.MonkeyPatch, n
     await tea(as_)
     make, begun, go_on = exports.Exports._make, threading.Event(), threading.Event()
 
-    def slowly(self: exports.Exports, room: str) -> BinaryIO:
+    def slowly(self: exports.Exports, viewer: Viewer, room: str) -> BinaryIO:
         begun.set()
         go_on.wait(WAIT_S)
-        return make(self, room)
+        return make(self, viewer, room)
 
     monkeypatch.setattr(exports.Exports, "_make", slowly)
     answered: list[int] = []
@@ -163,12 +164,12 @@ async def test_all_downloads_together_have_a_bound(
     await tea(as_)
     monkeypatch.setattr(exports, bound, 1)
     made = exports.Exports(tmp_path / "data")
-    download = await made.make("ann", "group:tea", lambda: None)
+    download = await made.make(Viewer("ann"), "group:tea", lambda: None)
     with pytest.raises(Refused, match="too many"):
-        await made.make("bob", "group:tea", lambda: None)
+        await made.make(Viewer("bob"), "group:tea", lambda: None)
     download.close()
     download.close()
-    (await made.make("bob", "group:tea", lambda: None)).close()
+    (await made.make(Viewer("bob"), "group:tea", lambda: None)).close()
 
 
 @pytest.mark.parametrize("pace", [exports.LEAST_PACE / 2, exports.LEAST_PACE * 2])
@@ -232,10 +233,10 @@ async def test_who_is_shut_out_while_it_is_made_gets_nothing_of_it(as_: As, tmp_
     await tea(as_)
     made = exports.Exports(tmp_path / "data")
     with pytest.raises(Refused, match="suspended") as refused:
-        await made.make("ann", "group:tea", lambda: "the user is suspended")
+        await made.make(Viewer("ann"), "group:tea", lambda: "the user is suspended")
     assert refused.value.status == 401
     with pytest.raises(Refused, match="suspended"):  # and not "busy"
-        await made.make("ann", "group:tea", lambda: "the user is suspended")
+        await made.make(Viewer("ann"), "group:tea", lambda: "the user is suspended")
 
 
 async def test_what_a_killed_node_left_is_cleared_away(as_: As, tmp_path: Path) -> None:
@@ -244,3 +245,23 @@ async def test_what_a_killed_node_left_is_cleared_away(as_: As, tmp_path: Path) 
     left.write_text(json.dumps("x"))
     assert (await as_("ann").get(PATH)).status == 200
     assert not left.exists()
+
+
+async def test_names_of_users_who_have_blocked_the_owner_are_not_in_it(
+    as_: As, node: Node, peer: Any, tmp_path: Path
+) -> None:
+    """A name that they took since would be told to somebody who finds it nowhere else."""
+    await tea(as_)
+    for user in ("bob", "cat"):
+        assert (await as_(user).delete(f"/v1/groups/tea/users/{user}")).status == 204
+        await peer(user, token=issue(node, user, name=f"The {user}"))
+    assert (await as_("bob")("PUT", "/v1/blocks/ann")).status == 200
+
+    async def named(reader: Rest) -> dict[str, str | None]:
+        path = tmp_path / "tea.sqlite"
+        path.write_bytes((await reader.get(PATH)).body)
+        with closing(sqlite3.connect(path)) as connection:
+            return dict(connection.execute("SELECT user, name FROM member"))
+
+    assert await named(as_("root", ["admin"])) == {"ann": None, "bob": "The bob", "cat": "The cat"}
+    assert await named(as_("ann")) == {"ann": None, "bob": None, "cat": "The cat"}
