@@ -5,6 +5,7 @@ Several owners are allowed; nobody changes an owner but an owner, and the last o
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from gochat.domain import commands, facts
@@ -13,9 +14,11 @@ from gochat.domain.membership import would_lose_last_owner
 from gochat.domain.side_records import Added, Sanctioned, SanctionKind
 from gochat.errors import Denied
 
-#: Mutes and bans of one group, with those that ended within a day. Each new one costs a copy of them: a millisecond or
-#: two at the bound.
+#: Mutes and bans of one group; those that are over count until room is made. Each new one costs a copy of them: a
+#: millisecond or two at the bound.
 MOST_SANCTIONS = 10_000
+#: So many that are over are taken back at once to make room.
+_TAKEN_BACK = 10
 LAST_OWNER = Denied("conflict", "a group needs an owner: name a successor, or delete the group")
 NAME_TAKEN = Denied("conflict", "a group of this name exists or existed; names are never given again")
 LEFT = Denied("declined", "one of the users has left the group; only their contacts may add them", rule="group.left")
@@ -138,7 +141,7 @@ class GroupTurn(Draft):
             return LAST_OWNER
         seconds = command.seconds if isinstance(command, (commands.Mute, commands.Ban)) else None
         until = None if seconds is None else self._now_ms + seconds * 1000
-        if on and (user, kind) not in self.draft.sanctions and self._too_many_sanctions():
+        if on and (user, kind) not in self.draft.sanctions and not self._has_room():
             return Denied("conflict", f"a group holds at most {MOST_SANCTIONS} mutes and bans", rule="group.sanctions")
         change = Sanctioned(user, kind, on, self._now_ms, until)
         self.draft.sanction(change)
@@ -237,9 +240,19 @@ class GroupTurn(Draft):
             return Denied("conflict", f"a group holds at most {most} users", rule="group.members")
         return None
 
-    def _too_many_sanctions(self) -> bool:
+    def _has_room(self) -> bool:
+        """Whether one more mute or ban finds room, once some of those that are over are taken back. That is recorded,
+        as by a person: whether they are over is told by this node's clock, and replicas and the store have others."""
         draft = self.draft
-        return len(draft.sanctions) >= MOST_SANCTIONS and draft.sanctions_kept(self._now_ms) >= MOST_SANCTIONS
+        if len(draft.sanctions) < MOST_SANCTIONS:
+            return True
+        over = (place for place, until in draft.sanctions.items() if until is not None and until <= self._now_ms)
+        ended = list(islice(over, _TAKEN_BACK))
+        for user, kind in ended:
+            change = Sanctioned(user, kind, False, self._now_ms)
+            draft.sanction(change)
+            self.side_records.append(change)
+        return bool(ended)
 
     def _would_lose_last_owner(self, gone: list[str]) -> bool:
         return would_lose_last_owner(self.draft.owners, gone)

@@ -14,7 +14,7 @@ from gochat.domain import relationship
 from gochat.domain.facts import AnyFact, Closed, Group, HistoryScope, Member, PostRight, Role
 from gochat.domain.ids import is_dm
 from gochat.domain.membership import FORMER, change_of
-from gochat.domain.relationship import DAY_MS, Relation
+from gochat.domain.relationship import Relation
 from gochat.domain.side_records import Sanctioned, SanctionKind
 
 
@@ -58,21 +58,11 @@ class RoomRecord(msgspec.Struct, kw_only=True):
         return msgspec.structs.replace(self)
 
     def sanction(self, change: Sanctioned) -> None:
-        """Take a mute, a ban, or the end of one. Those that have been over for a day are let go of, as by the store;
-        not sooner, for a clock that was set forward for a while would end them for good."""
-        place, past_ms = (change.user, change.kind), change.ts - DAY_MS
-        self.sanctions = {
-            known: until
-            for known, until in self.sanctions.items()
-            if known != place and (until is None or until > past_ms)
-        }
+        """Take a mute, a ban, or the end of one."""
+        place = (change.user, change.kind)
+        self.sanctions = {known: until for known, until in self.sanctions.items() if known != place}
         if change.on:
             self.sanctions[place] = change.until
-
-    def sanctions_kept(self, now_ms: int) -> int:
-        """How many there would be after one that begins at `now_ms`, without it."""
-        past_ms = now_ms - DAY_MS
-        return sum(until is None or until > past_ms for until in self.sanctions.values())
 
     def sanctioned(self, user: str, kind: SanctionKind, now_ms: int) -> bool:
         until = self.sanctions.get((user, kind), 0)

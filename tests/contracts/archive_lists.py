@@ -10,7 +10,6 @@ import trio
 
 from gochat.domain import commands, facts
 from gochat.domain.receipts import SMALL_ROOM
-from gochat.domain.relationship import DAY_MS
 from gochat.domain.turn import RoomRules
 from gochat.ports.archive import Viewer
 from gochat.protocol.entries import GroupEntry, Last, MemberEntry, UserEntry
@@ -438,16 +437,3 @@ class ArchiveListsContract:
         holding = [("bob", "Bob", "mute", True), ("dan", "dan", "ban", True), ("dan", "dan", "mute", False)]
         await until(listed, holding)
         assert await store.archive.sanctions(ANN, "group:none", 9, None) == ([], None)
-
-    async def test_a_sanction_that_has_been_over_for_a_day_is_kept_no_more(self, store: Any) -> None:
-        tea = await tea_of(store, "bob", "cat")
-        await tea.made(commands.Mute, member="bob", seconds=60)
-        await tea.made(commands.Ban, member="dan")
-        tea.now_ms += DAY_MS
-        await tea.made(commands.Mute, member="cat", seconds=60)
-        kept = {("bob", "mute"), ("dan", "ban"), ("cat", "mute")}
-        assert (await store.journal.load(TEA)).sanctions.keys() == kept, "it has been over for a minute less than a day"
-        tea.now_ms += 60_000
-        await tea.made(commands.Ban, member="eve")
-        for record in (await store.journal.load(TEA), tea.record, tea.folded()):
-            assert record.sanctions.keys() == kept - {("bob", "mute")} | {("eve", "ban")}

@@ -126,8 +126,6 @@ def _relate(connection: sqlite3.Connection, room_pk: int, room: str, entry: Rela
 
 
 def _sanction(connection: sqlite3.Connection, room_pk: int, entry: Sanctioned) -> None:
-    # As `RoomRecord.sanction` lets go of them.
-    connection.execute("DELETE FROM sanction WHERE num = ? AND until <= ?", (room_pk, entry.ts - DAY_MS))
     if entry.on:
         connection.execute(
             "INSERT OR REPLACE INTO sanction VALUES (?, ?, ?, ?, ?)",
