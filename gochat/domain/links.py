@@ -48,6 +48,8 @@ __all__ = ["Link", "canonical_host", "foreign_links", "has_foreign_link", "suffi
 #: How much of a host behind a scheme is looked at: a label of one character may be percent-encoded in 12.
 _MOST_OF_HOST = 4 * LONGEST_HOST
 _ENDS = ".,;:!?*_~'\""
+#: After a name these may belong to the sentence: `ok 👍.no?` has no path.
+_PATH_ENDS = _ENDS + "/#)]}…"
 #: Marks that are part of a letter in the scripts of top-level domains; `\w` has none of them.
 _MARKS = (
     "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0900-\u0963\u0966-\u0dff\u0e31-\u0e4e"
@@ -319,7 +321,7 @@ def _with_symbol(plain: str, own_domains: Collection[str], suffixes: Collection[
         symbol = match.start()
         if rest == "@" or unicodedata.category(plain[symbol]) not in ("So", "Sm", "Sk") or top.lower() not in suffixes:
             continue
-        if not is_meant_behind_symbol(top, follows=bool(follows), path=bool(rest)):
+        if not is_meant_behind_symbol(top, follows=bool(follows), path=bool(rest.rstrip(_PATH_ENDS))):
             continue
         before = _END_OF_HOST(plain, max(done, symbol - LONGEST_HOST), symbol)
         start = before.start() if before else symbol

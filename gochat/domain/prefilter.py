@@ -181,23 +181,17 @@ class Prefilter:
     def _coded(self, entries: Iterable[Skeleton]) -> Iterator[tuple[str, bool]]:
         return ((self._codes.of(word), ends_open) for word, ends_open in _looked_for(entries))
 
-    def suspects(self, text: str) -> bool:
-        """False only where there is no hit."""
+    def suspects(self, text: str, coded: bytes | None = None) -> bool:
+        """False only where there is no hit. `coded` is the text in codes, where it is known."""
         if self._empty:
             return False
         if text.isascii():
-            return self._suspects(text, b" " + text.encode().translate(_ASCII_CODED, _LEFT_OUT) + b" ")
-        coded = text.translate(self._marked)
-        if _DRAWN not in coded:
-            return self._suspects(text, f" {coded} ".encode("latin-1"))
-        drawn = with_drawn_capitals(text)
-        return any(
-            self._suspects(each, f" {each.translate(self._codes)} ".encode("latin-1"))
-            for each in (text, drawn)
-            if each is not None
-        )
-
-    def _suspects(self, text: str, coded: bytes) -> bool:
+            coded = b" " + text.encode().translate(_ASCII_CODED, _LEFT_OUT) + b" "
+        elif coded is None:
+            marked = text.translate(self._marked)
+            if _DRAWN in marked:
+                return self._suspects_drawn(text)
+            coded = f" {marked} ".encode("latin-1")
         plain = coded.translate(_TO_PLAIN)
         if (self._plain_words.search(plain) or self._plain_inside.search(plain)) and self._is_found(text, plain):
             return True
@@ -214,6 +208,15 @@ class Prefilter:
         if not text.isascii():
             return self._is_odd(text, bool(signs.translate(None, _SIGNS)))
         return (self._has_digits or _ODD_ASCII(text) is not None) and self._is_odd_ascii(text, coded, signs)
+
+    def _suspects_drawn(self, text: str) -> bool:
+        """The same of a text with capitals that are drawn as Latin ones, read as either."""
+        readings = (text, with_drawn_capitals(text))
+        return any(
+            self.suspects(each, f" {each.translate(self._codes)} ".encode("latin-1"))
+            for each in readings
+            if each is not None
+        )
 
     def _is_found(self, text: str, plain: bytes) -> bool:
         """Whether what was found in the plain reading is no exception, and no other letter of the same code."""

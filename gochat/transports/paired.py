@@ -411,13 +411,13 @@ def _read_head(line: bytes) -> _Head:
     try:
         return _head(line)
     except DECODING:
-        pass
+        pass  # A field of it is wrong: the others are read one by one.
     fields: dict[str, Any] = {}
     for decode in _fields:
         try:
             fields |= msgspec.structs.asdict(decode(line))
         except DECODING:
-            continue
+            continue  # It is the wrong one, and stays as if it were not there.
     return _Head(**fields)
 
 

@@ -223,6 +223,7 @@ def test_links(text: str, link: str, host: str) -> None:
         "great 👍.No, ok 😀.so what. super ❤.It is. danke 🙏.In einer Stunde, well 🤔.me too",
         "me gusta 👍.La casa, me gusta 👍.la casa, ok 👌.to be fair, c'est 😀.St. Pierre",
         "esta mensagem não é minha 😀.Com o tempo passa",
+        "is that ok 👍.no? ja👍.so? ☕.in/ (well 👌.is)...",
         "25°.It is hot, 😀. com certeza, 👍 .ws, 😀...ok, ❤.rs 🦀.rs 🐍.py",
         "👉good.com ❤.good.com bob@❤.ws ☃.xn--e1aybc.xn--p1ai",
     ],
