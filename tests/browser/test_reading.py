@@ -7,6 +7,8 @@ import socket
 from collections.abc import Callable
 from contextlib import closing
 
+import pytest
+
 from tests.browser.conftest import Server
 from tests.browser.people import Person
 
@@ -23,6 +25,14 @@ KEPT_READ = """([user, id, seq]) => new Promise(resolve => {
         };
     };
 })"""
+#: Whether one that the selector names is on the screen.
+IN_SIGHT = """selector => {
+    const log = document.querySelector('.log').getBoundingClientRect();
+    return [...document.querySelectorAll('.log ' + selector)].some(node => {
+        const { top, bottom } = node.getBoundingClientRect();
+        return bottom > log.top && top < log.bottom;
+    });
+}"""
 UP = "document.querySelector('.log').scrollTop -= 1500"
 
 
@@ -114,6 +124,29 @@ def test_more_unread_messages_than_a_page_has_are_read_on_from_where_one_was(per
     ann.page.click(".jump")
     ann.sees("number 450.")
     _no_badge(ann)
+
+
+@pytest.mark.parametrize(("before", "unread", "lines"), [(60, 5, 12), (60, 4, 30), (0, 5, 12)])
+def test_unread_messages_that_are_higher_than_the_screen_are_not_passed_over(
+    person: Someone, server: Server, before: int, unread: int, lines: int
+) -> None:
+    token = server.token("bob")
+    long = "\n".join(["a line of a long text"] * lines)
+    server.say(token, "user:ann", *_many(before), *(f"long {number} {long}" for number in range(1, unread + 1)))
+    if before:
+        _read_elsewhere(server, "ann", "dm:ann:bob", before)
+    ann, bob = person("ann"), person("bob")
+    bob.open("ann")
+    _badge(ann, str(unread))
+    ann.open("bob")
+    ann.page.wait_for_function(IN_SIGHT, arg=".new")
+    ann.at_rest()
+    assert ann.page.evaluate(IN_SIGHT, ".new")
+    assert int(ann.page.inner_text(BADGE)) >= unread - 3, "no more than fits on the screen"
+    _mark(bob, f"long {unread} ", "arrived")
+    ann.page.click(".jump")
+    _no_badge(ann)
+    _mark(bob, f"long {unread} ", "read")
 
 
 def test_what_is_read_without_a_connection_is_told_with_the_next(person: Someone, server: Server) -> None:

@@ -78,6 +78,8 @@ export function Messages({ room, thread, loading, failed }) {
     log.addEventListener("scroll", scrolled);
     // The place to write grows and shrinks: readers at the end stay there.
     const resized = new ResizeObserver(() => {
+      // An observer is called at first too, with a height that is no other one: the first unread message is being scrolled to.
+      if (log.clientHeight === height) return;
       height = log.clientHeight;
       if (ended && timeline.attached) list.scrollToEnd();
     });
