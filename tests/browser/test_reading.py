@@ -33,6 +33,9 @@ IN_SIGHT = """selector => {
         return bottom > log.top && top < log.bottom;
     });
 }"""
+LOOKS_AWAY = "document.hasFocus = () => false"
+LOOKS = "() => { delete document.hasFocus; dispatchEvent(new Event('focus')); }"
+SPOKEN = "[...document.querySelectorAll('main > .sr > *')].map(node => node.textContent)"
 UP = "document.querySelector('.log').scrollTop -= 1500"
 
 
@@ -147,6 +150,45 @@ def test_unread_messages_that_are_higher_than_the_screen_are_not_passed_over(
     ann.page.click(".jump")
     _no_badge(ann)
     _mark(bob, f"long {unread} ", "read")
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_what_comes_while_one_is_away_from_the_end_of_a_chat_is_not_read(
+    person: Someone, server: Server, connected: bool
+) -> None:
+    token = server.token("bob")
+    server.say(token, "user:ann", *_many(40))
+    ann, bob = person("ann"), person("bob")
+    bob.open("ann")
+    ann.open("bob")
+    ann.page.click(".jump")
+    _no_badge(ann)
+    ann.at_rest()
+    if connected:
+        ann.page.evaluate(LOOKS_AWAY)
+    else:
+        ann.offline(True)
+        ann.page.wait_for_selector(".banner")
+    server.say(token, "user:ann", *(f"missed {number}." for number in range(1, 151)))
+    if connected:
+        ann.page.wait_for_selector(".chats .chat:has-text('missed 150.')")
+        ann.at_rest()
+        ann.page.evaluate(LOOKS)
+    else:
+        ann.offline(False)
+        ann.keeps("dm:ann:bob", "missed 150.")
+    ann.at_rest()
+    assert int(ann.page.inner_text(".jump").split()[0]) > 100
+    assert 0 < len(ann.page.evaluate(SPOKEN)) <= 3 or connected
+    _mark(bob, "missed 150.", "arrived")
+    if "missed 1." not in ann.bodies():
+        ann.page.click(".jump")
+    ann.page.wait_for_selector(".row:has(.new) .bubble:has-text('missed 1.')")
+    ann.at_rest()
+    _badge(ann, "99+")
+    ann.page.click(".jump:has-text('new')")
+    _no_badge(ann)
+    _mark(bob, "missed 150.", "read")
 
 
 def test_what_is_read_without_a_connection_is_told_with_the_next(person: Someone, server: Server) -> None:

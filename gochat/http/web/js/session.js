@@ -26,6 +26,8 @@ const TYPING_MS = 6_000;
 const WATCHED = 15;
 /** So long before the end of a sign-in people are told that they need a new link. */
 const TELL_BEFORE_END_MS = 10 * 60_000;
+/** Of what was missed the last messages are read out. */
+const MISSED_SPOKEN = 3;
 /** A browser's timers end here. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
@@ -268,8 +270,9 @@ function apply(fact) {
   const known = state.rooms.value.get(fact.room) ?? { ...names.titled(blank(fact.room, me)), epoch: client.welcome.epoch };
   const added = fact.type === "member" && fact.change === "added" && fact.users.includes(me);
   const thread = threads.opened(fact.room);
-  const looking = fact.room === state.endShown.value && document.hasFocus() && (thread?.timeline.attached ?? false);
-  const here = looking || (fact.room === state.openRoom.value && document.hasFocus());
+  const here = fact.room === state.openRoom.value && document.hasFocus();
+  /** Where much was missed, or is unread, the view tells what of it comes on the screen. */
+  const looking = here && fact.room === state.endShown.value && (thread?.timeline.attached ?? false) && !known.unread && fact.seq > known.head;
   offline.touch(fact.room);
   batch(() => {
     state.addRoom(afterFact(known, fact, me, looking));
@@ -284,7 +287,7 @@ function apply(fact) {
     }
     if (fact.type !== "message" || fact.from === me) return;
     const body = names.inNames(fact.body, fact.mentions ?? []);
-    if (here) state.speak(`${names.nameOf(fact.from)}: ${body}`);
+    if (here && fact.seq > known.head - MISSED_SPOKEN) state.speak(`${names.nameOf(fact.from)}: ${body}`);
     if (looking) reading.sees(fact.room, fact.seq);
     else if (fact.seq > known.read) {
       receipts.got(fact.room, fact.seq);

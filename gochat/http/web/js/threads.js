@@ -103,10 +103,19 @@ export function restart(room, head) {
   if (state.openRoom.value === room) idle(found).then(() => older(room));
 }
 
+/** The user comes back to the room: what is unread begins here. @param {Thread} found */
+export function fromHere(found) {
+  const room = state.rooms.value.get(found.room);
+  if (!room?.unread) return;
+  found.firstUnread = room.read + 1;
+  found.changed();
+}
+
 /** There is a connection again: the open room reads what it could not. */
 export function goOn() {
   const found = threads.get(state.openRoom.value);
   if (!found) return;
+  fromHere(found);
   if (!found.timeline.loaded && found.timeline.head) open(found.room, found.firstUnread);
   found.changed();
 }

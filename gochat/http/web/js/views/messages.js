@@ -7,7 +7,7 @@ import { t } from "../l10n.js";
 import { markRead } from "../reading.js";
 import { reaches } from "../rooms.js";
 import * as state from "../state.js";
-import { jumpToEnd, newer, older } from "../threads.js";
+import { fromHere, jumpTo, jumpToEnd, newer, older } from "../threads.js";
 import * as when from "../time.js";
 import { useVirtual } from "../virtual.js";
 import { Avatar, icon } from "./parts.js";
@@ -24,6 +24,7 @@ const AT_END_PX = 120;
 /** @typedef {import("../rooms.js").Room} Room */
 /** @typedef {import("../threads.js").Thread} Thread */
 /** @typedef {import("../timeline.js").Row} Item */
+/** @typedef {import("../timeline.js").Timeline} Timeline */
 
 /** @param {{room: Room, thread: Thread, version: number, loading: boolean, failed: string}} props */
 export function Messages({ room, thread, loading, failed }) {
@@ -67,6 +68,8 @@ export function Messages({ room, thread, loading, failed }) {
   }, [goal, timeline.count]);
 
   const atEnd = timeline.attached && (!timeline.count || list.isAtEnd(AT_END_PX));
+  /** People at the end of what came while they were away are led to where it begins. */
+  const up = atEnd && room.unread > 0 && isAbove(timeline, list, room.read + 1);
   useSeen(room.id, thread, list, () => !timeline.count || placed.current === timeline.clears);
   useEffect(() => {
     const log = /** @type {HTMLElement} */ (scroller.current);
@@ -103,9 +106,9 @@ export function Messages({ room, thread, loading, failed }) {
           </div>`)}
       </div>
     </div>
-    ${!atEnd && html`
-      <div class="jump-place"><button class="jump" onClick=${() => jumpToEnd(room.id)}>
-        ${icon("down")}<span>${room.unread > 0 ? t("n-new", { n: room.unread }) : t("latest")}</span>
+    ${(up || !atEnd) && html`
+      <div class="jump-place"><button class="jump" onClick=${() => (up ? jumpTo(room.id, room.read + 1) : passOver(room.id, timeline))}>
+        ${icon(up ? "up" : "down")}<span>${room.unread > 0 ? t("n-new", { n: room.unread }) : t("latest")}</span>
       </button></div>`}`;
 }
 
@@ -120,8 +123,11 @@ function useSeen(room, thread, list, isPlaced) {
     const { timeline } = thread;
     const atEnd = timeline.attached && list.isAtEnd(AT_END_PX);
     if (atEnd) state.endShown.value = room; else leave();
-    const upto = atEnd ? Infinity : seenUpto(timeline, list, state.rooms.value.get(room)?.read ?? 0);
-    if (document.hasFocus()) markRead(room, upto);
+    if (document.hasFocus()) markRead(room, seenUpto(timeline, list, state.rooms.value.get(room)?.read ?? 0, atEnd));
+  };
+  const back = () => {
+    fromHere(thread);
+    look();
   };
   const leave = () => { if (state.endShown.value === room) state.endShown.value = ""; };
   useEffect(() => {
@@ -130,23 +136,39 @@ function useSeen(room, thread, list, isPlaced) {
     afterFrames(look);
   });
   useEffect(() => {
-    addEventListener("focus", look);
+    addEventListener("focus", back);
     return () => {
       gone.current = true;
-      removeEventListener("focus", look);
+      removeEventListener("focus", back);
       leave();
     };
   }, []);
 }
 
-/** The seq of the last message of which the lower edge is on the screen; 0 where messages above the screen are unread: nobody
- *  has seen those. @param {import("../timeline.js").Timeline} timeline @param {any} list @param {number} read */
-function seenUpto(timeline, list, read) {
+/** The rows of which a part is on the screen. @param {any} list */
+function shown(list) {
   const top = list.scrollOffset ?? 0;
   const bottom = top + (list.scrollRect?.height ?? 0);
-  const shown = list.getVirtualItems().filter((/** @type {any} */ row) => row.end > top && row.end <= bottom);
-  if (!shown.length || timeline.from > read + 1 || timeline.indexOf(read + 1) < shown[0].index) return 0;
-  return timeline.at(shown[shown.length - 1].index)?.seq ?? 0;
+  return list.getVirtualItems().filter((/** @type {any} */ row) => row.end > top && row.start < bottom);
+}
+
+/** Whether the message stands above the screen. @param {Timeline} timeline @param {any} list @param {number} seq */
+const isAbove = (timeline, list, seq) => timeline.from > seq || timeline.indexOf(seq) < (shown(list)[0]?.index ?? 0);
+
+/** The seq of the last message of which the lower edge is on the screen, or at the end all that is held; 0 where messages above the
+ *  screen are unread: nobody has seen those. @param {Timeline} timeline @param {any} list @param {number} read @param {boolean} atEnd */
+function seenUpto(timeline, list, read, atEnd) {
+  if (isAbove(timeline, list, read + 1)) return 0;
+  if (atEnd) return timeline.to;
+  const bottom = (list.scrollOffset ?? 0) + (list.scrollRect?.height ?? 0);
+  const whole = shown(list).filter((/** @type {any} */ row) => row.end <= bottom);
+  return timeline.at(whole[whole.length - 1]?.index ?? Infinity)?.seq ?? 0;
+}
+
+/** Goes to the end: people who want that pass over what stands above. @param {string} room @param {Timeline} timeline */
+async function passOver(room, timeline) {
+  await jumpToEnd(room);
+  if (timeline.attached) markRead(room, timeline.to);
 }
 
 /** @param {Room} room @param {Thread} thread @param {boolean} loading @param {string} failed */
