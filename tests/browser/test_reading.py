@@ -11,6 +11,7 @@ import pytest
 
 from tests.browser.conftest import Server
 from tests.browser.people import Person
+from tests.tokens import issue_in
 
 Someone = Callable[..., Person]
 BADGE, MENTIONED = ".chats .badge:not([aria-label*=mention])", ".chats .badge[aria-label*=mention]"
@@ -189,6 +190,36 @@ def test_what_comes_while_one_is_away_from_the_end_of_a_chat_is_not_read(
     ann.page.click(".jump:has-text('new')")
     _no_badge(ann)
     _mark(bob, "missed 150.", "read")
+
+
+@pytest.mark.parametrize(("missed", "later"), [(60, 0), (30, 42)])
+def test_a_chat_that_stays_open_over_a_new_sign_in_is_gone_on_from_where_one_was(
+    person: Someone, server: Server, missed: int, later: int
+) -> None:
+    token, root = server.token("bob"), issue_in(server.data, "root", ["admin"])
+    server.say(token, "user:ann", *_many(40))
+    ann, bob = person("ann"), person("bob")
+    bob.open("ann")
+    ann.open("bob")
+    ann.page.click(".jump")
+    _no_badge(ann)
+    server.post(root, "admin/suspensions/ann", {}, method="PUT")
+    ann.page.wait_for_selector(".door")
+    server.post(root, "admin/suspensions/ann", {}, method="DELETE")
+    server.say(token, "user:ann", *(f"missed {number}." for number in range(1, missed + 1)))
+    for number in range(later):  # So many chats are read ahead that this one is not.
+        server.say(server.token(f"u{number}"), "user:ann", "hi")
+    ann.page.fill(".door input", server.link("ann"))
+    ann.page.press(".door input", "Enter")
+    ann.page.wait_for_selector(".jump:has-text('new')")
+    ann.at_rest()
+    assert bob.page.locator(f".mine:has-text('missed {missed}.') .meta [aria-label='read']").count() == 0
+    if "missed 1." not in ann.bodies():
+        ann.page.click(".jump")
+    ann.page.wait_for_selector(".row:has(.new) .bubble:has-text('missed 1.')")
+    ann.at_rest()
+    ann.page.click(".jump:has-text('new')")
+    _mark(bob, f"missed {missed}.", "read")
 
 
 def test_what_is_read_without_a_connection_is_told_with_the_next(person: Someone, server: Server) -> None:

@@ -111,12 +111,17 @@ export function fromHere(found) {
   found.changed();
 }
 
-/** There is a connection again: the open room reads what it could not. */
+/** There is a connection again: the open room reads what it could not. After another sign-in of the user its thread is a new one. */
 export function goOn() {
-  const found = threads.get(state.openRoom.value);
-  if (!found) return;
+  const room = state.room.value;
+  if (!room) return;
+  const found = thread(room.id);
+  const { timeline } = found;
   fromHere(found);
-  if (!found.timeline.loaded && found.timeline.head) open(found.room, found.firstUnread);
+  if (!timeline.loaded) {
+    timeline.head = Math.max(timeline.head, room.head);
+    if (timeline.head) open(room.id, found.firstUnread);
+  }
   found.changed();
 }
 

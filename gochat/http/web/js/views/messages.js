@@ -121,9 +121,10 @@ function useSeen(room, thread, list, isPlaced) {
     due.current = false;
     if (gone.current || !isPlaced()) return;
     const { timeline } = thread;
-    const atEnd = timeline.attached && list.isAtEnd(AT_END_PX);
+    const known = state.rooms.value.get(room);
+    const atEnd = timeline.attached && (timeline.loaded || !known?.head) && list.isAtEnd(AT_END_PX);
     if (atEnd) state.endShown.value = room; else leave();
-    if (document.hasFocus()) markRead(room, seenUpto(timeline, list, state.rooms.value.get(room)?.read ?? 0, atEnd));
+    if (document.hasFocus()) markRead(room, seenUpto(timeline, list, known?.read ?? 0, atEnd));
   };
   const back = () => {
     fromHere(thread);

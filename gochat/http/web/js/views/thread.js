@@ -27,7 +27,7 @@ export function ThreadView({ room }) {
         <${IconButton} name="people" label=${t(room.kind === "group" ? "members" : "more")}
           onClick=${() => { state.dialog.value = { name: room.kind === "group" ? "members" : "person", room: room.id }; }} />
       </header>
-      <${Messages} key=${room.id} room=${room} thread=${thread} version=${version} loading=${thread.loading.value} failed=${thread.failed.value} />
+      <${Messages} key=${thread} room=${room} thread=${thread} version=${version} loading=${thread.loading.value} failed=${thread.failed.value} />
       ${reason ? html`<p class="closed" role="status">${reason}</p>` : html`<${Composer} key=${`composer ${room.id}`} room=${room} />`}
     </section>`;
 }
