@@ -98,6 +98,28 @@ def test_a_message_that_waits_goes_out(person: Someone, server: Server) -> None:
     assert ann.bodies() == ["one", "two", "three"]
 
 
+def test_what_is_written_while_an_edit_waits_is_kept(person: Someone, server: Server) -> None:
+    server.stop()
+    # The edit waits for as long as a busy machine may take to write on.
+    server.start(GOCHAT_LIMITS__MESSAGES_PER_S="0.15", GOCHAT_LIMITS__MESSAGE_BURST="1")
+    ann = person("ann")
+    page = ann.page
+    ann.write_to("bob")
+    ann.say("teh")
+    ann.settled()
+    page.press("textarea", "ArrowUp")
+    page.wait_for_selector(".target")
+    ann.say("the")
+    page.wait_for_selector(".send[aria-busy=true]:disabled")
+    page.type("textarea", " end")
+    page.press("textarea", "Enter")  # One edit at a time is on its way.
+    ann.sees("edited")
+    page.wait_for_selector(".send[aria-busy=false]:not(:disabled)")
+    assert page.input_value("textarea") == "the end"
+    assert page.locator(".target").count() == 1
+    assert ann.bodies() == ["the"]
+
+
 def test_the_title_counts_the_unread(person: Someone, server: Server) -> None:
     ann = person("ann")
     server.say(server.token("bob"), "user:ann", "one", "two")

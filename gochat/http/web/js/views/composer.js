@@ -30,6 +30,8 @@ function Field({ room, target }) {
   const edited = target?.kind === "edit" ? target.row : null;
   const [text, setText] = useState(edited ? (editOf(me, room.id, edited.seq) ?? edited.body ?? "") : draftOf(me, room.id));
   const [wrong, setWrong] = useState("");
+  /** Whether an edit is on its way, which may be asked to wait for some seconds. */
+  const [busy, setBusy] = useState(false);
   const [picking, setPicking] = useState(false);
   const [offered, setOffered] = useState(/** @type {import("../completions.js").Completion[]} */ ([]));
   /** The offer that Enter and Tab take. */
@@ -54,14 +56,18 @@ function Field({ room, target }) {
 
   const submit = async (/** @type {Event} */ event) => {
     event.preventDefault();
-    if (!text.trim() || parts.length > MOST_PARTS) return;
+    if (!text.trim() || parts.length > MOST_PARTS || busy) return;
     if (edited) {
+      setBusy(true);
       try {
         if (text !== edited.body) await actions.edit(room.id, edited.seq, text);
-        done();
+        // A text that was written on, here or after a visit to another chat, is the next edit.
+        const now = field.current?.value ?? editOf(me, room.id, edited.seq) ?? text;
+        if (now === text) done();
       } catch (error) {
         setWrong(/** @type {Error} */ (error).message);
       }
+      setBusy(false);
       return;
     }
     write("");
@@ -132,7 +138,7 @@ function Field({ room, target }) {
             ${picking && html`<${Picker} onPick=${(/** @type {string} */ emoji) => { setPicking(false); insert(emoji); }} onClose=${() => setPicking(false)} />`}
           </span>
         </div>
-        <button class="send" type="submit" aria-label=${t(edited ? "save" : "send")} disabled=${!text.trim() || parts.length > 1}>
+        <button class="send" type="submit" aria-label=${t(edited ? "save" : "send")} aria-busy=${busy} disabled=${!text.trim() || parts.length > 1 || busy}>
           ${icon(edited ? "check" : "send")}
         </button>
       </div>
