@@ -278,6 +278,28 @@ def test_another_device_reads_a_part_of_more_than_is_held(person: Someone, serve
     ann.page.wait_for_function("() => document.title.startsWith('(240)')")
 
 
+def test_a_part_that_is_read_elsewhere_of_more_than_is_ever_counted_costs_that_part_alone(
+    person: Someone, server: Server
+) -> None:
+    server.say(server.token("bob"), "user:ann", *_many(1_300))
+    ann = person("ann", sign_in=False)
+    asked: list[int] = []
+
+    def sent(payload: str) -> None:
+        frame = json.loads(payload)
+        if frame.get("messages"):
+            asked.append(frame["limit"])
+
+    ann.page.on("websocket", lambda socket: socket.on("framesent", sent))
+    ann.sign_in()
+    ann.page.wait_for_function("() => document.title.startsWith('(1300)')")
+    _read_elsewhere(server, "ann", "dm:ann:bob", 30)
+    ann.page.wait_for_function("() => document.title.startsWith('(1270)')")
+    _read_elsewhere(server, "ann", "dm:ann:bob", 70)
+    ann.page.wait_for_function("() => document.title.startsWith('(1230)')")
+    assert asked == [30, 40]
+
+
 def test_mentions_go_and_come_with_changes_of_messages(person: Someone, server: Server) -> None:
     server.post(server.token("bob"), "groups", {"name": "tea", "title": "Tea", "users": ["ann"]})
     ann, bob = person("ann"), person("bob")
