@@ -118,3 +118,22 @@ def test_a_refused_message_is_no_more_lost_than_one_that_waits(person: Someone, 
     ann.page.reload()
     ann.page.wait_for_selector(".rail")
     assert questions == []
+
+
+def test_what_was_not_sent_to_a_group_that_one_is_no_longer_in_is_told(person: Someone, server: Server) -> None:
+    bob, root = server.token("bob"), issue_in(server.data, "root", ["admin"])
+    server.post(bob, "groups", {"name": "tea", "title": "Tea", "users": ["ann"]})
+    server.say(bob, "group:tea", "hello")
+    ann = person("ann")
+    ann.open("Tea")
+    ann.say("https://elsewhere.example/ and a long text")
+    ann.page.wait_for_selector(".msg.failed")
+    server.post(root, "admin/suspensions/ann", {}, method="PUT")
+    ann.page.wait_for_selector(".door:has-text('Messages of ann that were not sent: 1')")
+    server.post(root, "admin/suspensions/ann", {}, method="DELETE")
+    server.post(bob, "groups/tea/users/ann", {}, method="DELETE")
+    ann.page.fill(".door input", server.token("ann"))
+    ann.page.press(".door input", "Enter")
+    ann.page.wait_for_selector(".banner.bad:has-text('and a long text')")
+    _sign_out(ann)
+    ann.page.wait_for_selector(".door:not(:has-text('were not sent'))")

@@ -108,12 +108,21 @@ export function dropUnclaimed(unreadable) {
     unclaimed.delete(room);
     drop(room);
   }
+  // Without its room a message could be neither seen nor given up.
+  for (const room of unsent.roomsOf(user)) if (!state.rooms.value.has(room) && !unreadable.has(room)) dropUnsent(room);
+}
+
+/** Gives up what was not sent to the room, and tells it. @param {string} room */
+function dropUnsent(room) {
+  const text = unsent.drop(user, room).join(" ");
+  if (!text) return;
+  const lost = t("room-is-gone", { title: state.rooms.value.get(room)?.title ?? room.replace("group:", ""), text });
+  state.trouble.value = [state.trouble.value, lost].filter(Boolean).join(" ");
 }
 
 /** @param {string} room */
 function drop(room) {
-  const lost = unsent.drop(user, room).join(" ");
-  if (lost) state.trouble.value = t("room-is-gone", { title: state.rooms.value.get(room)?.title ?? room, text: lost });
+  dropUnsent(room);
   state.removeRoom(room);
   threads.drop(room);
   dirty.delete(room);
