@@ -180,10 +180,14 @@ async function count(id, from) {
 }
 
 /** The room's log is another one, whose seqs may be lower. @param {string} id */
-export const restarted = (id) => marks.forget(id);
+export function restarted(id) {
+  marks.forget(id);
+  isExact(id);
+}
 
 /** Another user signs in. */
 export function forgetAll() {
   marks.forgetAll();
   uncounted.clear();
+  counting = "";
 }
