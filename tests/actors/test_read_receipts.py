@@ -38,6 +38,13 @@ def seqs(session: Recorder, user: str = "bob") -> list[int]:
     return [event.seq for event in session.told if isinstance(event, Read) and event.sender == user]
 
 
+async def one_waits(house: House, seq: int) -> None:
+    """bob's read of 10 is told, and that of `seq` waits."""
+    for each in (10, seq):
+        house.ask(read("bob", each))
+        await trio.sleep(EVERY_S / 30)
+
+
 async def listed(house: House, user: str) -> int:
     (entry,) = (await house.archive.welcome(user, 15, [])).rooms
     return entry.read
@@ -125,10 +132,7 @@ async def test_the_last_position_waits_for_a_room_that_is_being_rebuilt(
 ) -> None:
     ann, bob = listening(house, "ann", "bob")
     await tea_of(house, 100, "bob")
-    house.ask(read("bob", 10))
-    await trio.sleep(0.01)
-    house.ask(read("bob", 60))
-    await trio.sleep(0.01)
+    await one_waits(house, 60)
     house.rooms.at(TEA).forget()
     await trio.sleep(4 * EVERY_S)
     await house.outcomes(*house.say("it is loaded again"))
@@ -172,10 +176,7 @@ async def test_a_lower_position_takes_no_place_of_a_higher_one(house: House, aut
 async def test_what_is_withheld_stands_for_nothing_that_others_hear(house: House, autojump_clock: MockClock) -> None:
     ann, bob = listening(house, "ann", "bob")
     await tea_of(house, 100, "bob")
-    house.ask(read("bob", 10))
-    await trio.sleep(0.01)
-    house.ask(read("bob", 50))
-    await trio.sleep(0.01)
+    await one_waits(house, 50)
     hear_event(house.rooms, house.live, read("bob", 60), True)
     await trio.sleep(3 * EVERY_S)
     assert (seqs(ann), seqs(bob)) == ([10, 50], [10, 50, 60])

@@ -1,4 +1,4 @@
-"""What counts as read is what was on the screen, on this device or another one."""
+"""Messages count as read once they were on the screen, on this device or another one."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def unnamed(connection: sqlite3.Connection, viewer: Viewer, asked: Collection[st
 
 
 def shown(connection: sqlite3.Connection, viewer: Viewer, asked: Collection[str]) -> Mapping[str, str]:
-    """What stands for each of `asked` where the viewer reads of them: the name, else the id."""
+    """The word for each of `asked` where the viewer reads of them: the name, else the id."""
     found = names(connection, viewer, asked)
     return {user: found.get(user, user) for user in asked}
 

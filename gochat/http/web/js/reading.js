@@ -48,7 +48,7 @@ function advance(room, seq) {
     state.updateRoom(room.id, { read: seq, unread: 0, mentions: 0 });
     return;
   }
-  const read = uncounted.has(room.id) ? null : between(room.id, room.read, seq); // What is to be counted soon holds this too.
+  const read = uncounted.has(room.id) ? null : between(room.id, room.read, seq); // The count that is to come holds this too.
   state.updateRoom(room.id, { read: seq, ...(read && less(room, read)) });
   recount(room.id, read === null, room.read);
 }
@@ -68,7 +68,7 @@ export function settled(room, entry, before) {
   return read ? { ...room, ...less(room, read) } : room;
 }
 
-/** What is unread may be other messages than were counted: it is counted in those that are held, or else, where the change
+/** The unread messages may be others than were counted: it is counted in those that are held, or else, where the change
  *  `matters`, by the server. @param {string} id @param {boolean} matters @param {number} [from] The position up to which the
  *  count that there is leaves out what was read; none: what is counted is no longer what it was */
 export function recount(id, matters, from) {

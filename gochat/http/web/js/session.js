@@ -195,7 +195,7 @@ function listed(entry) {
   goOnFrom(entry);
   const known = state.rooms.value.get(entry.room);
   state.addRoom(reading.settled(fromEntry(entry, state.me.value, known), entry, known));
-  if (entry.room === state.openRoom.value && !known?.unread) threads.goOn(); // What is unread of it is known only now.
+  if (entry.room === state.openRoom.value && !known?.unread) threads.goOn(); // Its unread messages are known only now.
 }
 
 export function watch() {
