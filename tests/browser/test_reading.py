@@ -153,17 +153,23 @@ def test_unread_messages_that_are_higher_than_the_screen_are_not_passed_over(
     _mark(bob, f"long {unread} ", "read")
 
 
-@pytest.mark.parametrize("connected", [True, False])
-def test_what_comes_while_one_is_away_from_the_end_of_a_chat_is_not_read(
-    person: Someone, server: Server, connected: bool
-) -> None:
-    token = server.token("bob")
+def _at_the_end(person: Someone, server: Server, token: str) -> tuple[Person, Person]:
+    """ann, who has read all that bob has written to her, and bob."""
     server.say(token, "user:ann", *_many(40))
     ann, bob = person("ann"), person("bob")
     bob.open("ann")
     ann.open("bob")
     ann.page.click(".jump")
     _no_badge(ann)
+    return ann, bob
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_what_comes_while_one_is_away_from_the_end_of_a_chat_is_not_read(
+    person: Someone, server: Server, connected: bool
+) -> None:
+    token = server.token("bob")
+    ann, bob = _at_the_end(person, server, token)
     ann.at_rest()
     if connected:
         ann.page.evaluate(LOOKS_AWAY)
@@ -197,12 +203,7 @@ def test_a_chat_that_stays_open_over_a_new_sign_in_is_gone_on_from_where_one_was
     person: Someone, server: Server, missed: int, later: int
 ) -> None:
     token, root = server.token("bob"), issue_in(server.data, "root", ["admin"])
-    server.say(token, "user:ann", *_many(40))
-    ann, bob = person("ann"), person("bob")
-    bob.open("ann")
-    ann.open("bob")
-    ann.page.click(".jump")
-    _no_badge(ann)
+    ann, bob = _at_the_end(person, server, token)
     server.post(root, "admin/suspensions/ann", {}, method="PUT")
     ann.page.wait_for_selector(".door")
     server.post(root, "admin/suspensions/ann", {}, method="DELETE")
