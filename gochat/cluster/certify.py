@@ -113,9 +113,11 @@ def certify(entry: Entry, n: int, replica: Replica) -> Verdict:
     if entry.kind != "room":
         return Valid((), entry.side_records, {}, False)
     room = replica.room(entry.room)
-    reason = _outdated(entry, room)
-    if reason is not None:
-        return Void(reason)
+    if entry.base < room.guard:
+        return Void("guard")  # The decision read something that has changed since.
+    if entry.head > room.head:
+        # A record is never newer than the log: a node that knew more has recorded what the log has lost.
+        return Void("head")
     found = _recorded_keys(entry, replica)
     if found:
         return DuplicateKeys(found)
@@ -139,14 +141,6 @@ def _brings_only_new_messages(entry: Entry) -> bool:
         if type(fact) is not facts.Message or fact.reply_to is not None:
             return False
     return True
-
-
-def _outdated(entry: Entry, room: RoomView) -> Reason | None:
-    """Whether the decision read something that has changed since."""
-    if entry.base < room.guard:
-        return "guard"
-    # A record is never newer than the log: a node that knew more has recorded what the log has lost.
-    return "head" if entry.head > room.head else None
 
 
 def _recorded_keys(entry: Entry, replica: Replica) -> dict[tuple[str, str], Recorded]:
@@ -269,8 +263,10 @@ def _facts_at(entry: Entry, room: RoomView) -> Sequence[AnyFact]:
 
 def _hidden_at(entry: Entry, room: RoomView) -> dict[int, str]:
     """The seqs that are hidden, as they are recorded."""
+    if not entry.hidden:
+        return entry.hidden
     shift = room.head - entry.head
-    return {seq + shift: user for seq, user in entry.hidden.items()} if shift else entry.hidden
+    return {seq + shift: user for seq, user in entry.hidden.items()}
 
 
 def _related_anew(entry: Entry, shift: int, replica: Replica) -> Sequence[AnyNews]:
@@ -315,8 +311,7 @@ _CODES: Final[dict[type, bytes]] = {Valid: b"v", DuplicateKeys: b"d", Void: b"x"
 
 def next_hash(before: bytes, data: bytes, verdict: Verdict) -> bytes:
     """The hash of a partition's history up to this element. Nodes that differ in it have recorded different things."""
-    first = verdict.facts[0].seq if isinstance(verdict, Valid) and verdict.facts else 0
-    judged = _CODES[type(verdict)] + first.to_bytes(8, "big")
+    first = verdict.facts[0].seq if type(verdict) is Valid and verdict.facts else 0
     history = _HISTORY.copy()
-    history.update(before + judged + data)
+    history.update(b"%b%b%b%b" % (before, _CODES[type(verdict)], first.to_bytes(8, "big"), data))
     return history.digest()

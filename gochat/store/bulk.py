@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -46,7 +47,7 @@ class BulkInsert:
         begin, left = 0, len(rows)
         for size in CHUNKS:
             while left >= size:
-                yield [value for row in rows[begin : begin + size] for value in row], size
+                yield list(chain.from_iterable(rows[begin : begin + size])), size
                 begin, left = begin + size, left - size
 
 
@@ -62,7 +63,7 @@ class ExistsQuery:
         for begin in range(0, len(rows), CHUNKS[0]):
             chunk = rows[begin : begin + CHUNKS[0]]
             size = _ASCENDING[bisect_left(_ASCENDING, len(chunk))]
-            values = [value for row in chunk for value in row]
+            values = list(chain.from_iterable(chunk))
             values += self._nothing * (size - len(chunk))
             if connection.execute(self._insert.of(size), values).fetchone() is not None:
                 return True

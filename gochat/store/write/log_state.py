@@ -106,11 +106,11 @@ def save_answers(connection: sqlite3.Connection, given: Mapping[int, Answer]) ->
 
 
 def save_entries(connection: sqlite3.Connection, news: Mapping[int, Sequence[Piece]]) -> None:
-    rows: list[Row] = []
-    for partition, pieces in news.items():
-        for (term, n), data in pieces:
-            row_id = partition << N_BITS | n
-            rows.append((row_id, term, data, _sum(row_id, term, data)))
+    rows: list[Row] = [
+        (row_id := partition << N_BITS | n, term, data, _sum(row_id, term, data))
+        for partition, pieces in news.items()
+        for (term, n), data in pieces
+    ]
     _ENTRIES.run(connection, rows)
 
 

@@ -425,14 +425,12 @@ class _View:
 
     def __init__(self, cycle: _Cycle, state: PartitionState) -> None:
         self._state = state
+        self.counter = state.counter
         self.room = cycle.room
         self.recorded = cycle.recorded
         self.target = cycle.target
         self.reacted = cycle.reacted
         self.relation = cycle.relation
-
-    def counter(self, instance: str, boot: str) -> int:
-        return self._state.counter(instance, boot)
 
     def is_forgotten(self, instance: str) -> bool:
         return self._state.nodes.get(instance) == "forgotten"

@@ -331,8 +331,8 @@ class Writer:
 
     def _check_new(self, keys: list[write_buffer.Key]) -> None:
         """Raises sqlite3.IntegrityError if one is recorded, as the index of keys does."""
-        has = self.write_buffer.has
-        if len(set(keys)) < len(keys) or any(map(has, keys)) or _KEYS.finds(self.connection, keys):
+        distinct = set(keys)
+        if len(distinct) < len(keys) or self.write_buffer.has_any(distinct) or _KEYS.finds(self.connection, keys):
             raise sqlite3.IntegrityError("a key is recorded already")
 
     def _record_apart(self, batches: Sequence[Batch], notes: Notes | None) -> list[int | DuplicateKeys | StoreError]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from typing import TypeAlias
 
@@ -158,6 +159,10 @@ class WriteBuffer:
     def has(self, key: Key) -> bool:
         """Whether a message with the key is in the tail, merged or not."""
         return key in self._new.keys or key in self._old.keys
+
+    def has_any(self, keys: AbstractSet[Key]) -> bool:
+        """The same of some messages."""
+        return not (keys.isdisjoint(self._new.keys) and keys.isdisjoint(self._old.keys))
 
     def pending(self, room_pks: Iterable[int], most: int | None = None) -> dict[int, list[Message]]:
         """The rooms' unmerged messages, in order; at most so many."""
