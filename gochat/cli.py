@@ -187,9 +187,10 @@ def run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else EXIT_OK
 
 
-#: The errors of a write to a full disk, to a broken one, over a quota or over a limit of a file's size. An error about
-#: a file by name says that name; an error without a name is about the standard output.
-_OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG})
+#: The errors of a write to a full disk, to a broken one, over a quota, over a limit of a file's size, or to a full pipe
+#: that does not wait, as another program may have set it. An error about a file by name says that name; one without a
+#: name is about the standard output.
+_OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EAGAIN})
 
 
 def _drop_output() -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from gochat.cli import run
+from gochat.commands import EXIT_FAILED
 from gochat.commands.files import tell
 
 PAGE = 4_096
@@ -97,3 +99,14 @@ def test_no_error_of_output_ends_a_command_that_goes_on(
         tell("next")
         assert os.read(reader, 2 * PAGE) == b"late\nnext\n"
     assert capsys.readouterr().err == MISSING.format("write could not complete without blocking")
+
+
+def test_a_command_whose_output_finds_no_room_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another program may have set the pipe that it shares not to wait."""
+    with full_pipe(monkeypatch):
+        assert run(["--help"]) == EXIT_FAILED
+    assert capsys.readouterr().err == (
+        "gochat: standard output can't be written: write could not complete without blocking\n"
+    )
