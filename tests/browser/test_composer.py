@@ -253,3 +253,30 @@ def test_a_dialog_that_closes_late_closes_no_other(person: Someone, server: Serv
     page.clock.fast_forward(5_000)
     ann.at_rest(busy=True)
     assert page.locator("dialog input").first.input_value() == "Tea"
+
+
+def test_a_tab_goes_along_with_what_is_typed_in_another_one(person: Someone, server: Server) -> None:
+    """It would write its own text over that one with the next key."""
+    ann = _edits(person, server)
+    first, second = ann.page, ann.tab()
+    ann.page = second
+    ann.sign_in()
+    ann.open("bob")
+    first.fill("textarea", "typed in the first")
+    second.wait_for_function("() => document.querySelector('textarea').value === 'typed in the first'")
+    second.press("textarea", "End")
+    second.type("textarea", ", and in the second")
+    first.wait_for_function(
+        "() => document.querySelector('textarea').value === 'typed in the first, and in the second'"
+    )
+    first.press("textarea", "Enter")
+    second.wait_for_function("() => document.querySelector('textarea').value === ''")
+    ann.sees("typed in the first, and in the second")
+    ann.choose("first", "Edit")
+    ann.page = first
+    ann.choose("first", "Edit")
+    first.fill("textarea", "first, corrected")
+    second.wait_for_function("() => document.querySelector('textarea').value === 'first, corrected'")
+    first.press("textarea", "Enter")
+    ann.sees("first, corrected")
+    assert second.input_value("textarea") == "first, corrected"

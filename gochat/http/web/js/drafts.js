@@ -19,6 +19,20 @@ export function keepDraft(user, room, text) {
   if (drafted.value.has(room) !== Boolean(draftOf(user, room))) readDrafts(user);
 }
 
+/** Calls `take` with what another tab of the browser makes of the room's draft, or of the edit of one of its messages, until the
+ *  returned function is called: a tab that kept its own text would write it over that one. @param {string} user @param {string} room
+ *  @param {number | undefined} seq The message that is edited @param {(text: string) => void} take */
+export function followDraft(user, room, seq, take) {
+  const name = seq === undefined ? slot(user, room) : editSlot(user, room, seq);
+  const heard = (/** @type {StorageEvent} */ { key, newValue }) => {
+    if (key !== name || (newValue === null && seq !== undefined)) return; // An edit that is over says nothing of this tab's.
+    take(newValue ?? "");
+    readDrafts(user);
+  };
+  addEventListener("storage", heard);
+  return () => removeEventListener("storage", heard);
+}
+
 /** The rooms of the user's drafts, or of other texts whose names begin so. Ids may hold dots, so that a draft of kim.lee begins like
  *  one of kim; but its rest is no room. @param {string} user */
 function roomsOf(user, begins = slot(user, "")) {

@@ -2,7 +2,7 @@
 // The place to write: several lines, drafts, replies and edits, emoji by name, long texts as several messages.
 import * as actions from "../actions.js";
 import { completionsFor, forgetMembers, written } from "../completions.js";
-import { draftOf, editOf, keepDraft, keepEdit } from "../drafts.js";
+import { draftOf, editOf, followDraft, keepDraft, keepEdit } from "../drafts.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
 import { t } from "../l10n.js";
 import { inNames, nameOf } from "../names.js";
@@ -51,6 +51,7 @@ function Field({ room, target }) {
     if (state.targets.value.get(room.id) === target) state.aim(null, room.id);
   };
   useEffect(forgetMembers, [room.id]);
+  useEffect(() => followDraft(me, room.id, edited?.seq, setText), [room.id]);
   useLayoutEffect(() => { if (target || matchMedia("(hover: hover)").matches) field.current?.focus(); }, [target]);
   useLayoutEffect(() => { if (field.current && !CSS.supports("field-sizing", "content")) grow(field.current); }, [text]);
 
