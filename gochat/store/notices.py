@@ -22,6 +22,7 @@ from gochat.domain.notices import (
     WaitingNotice,
     Wishes,
 )
+from gochat.domain.relationship import ContactPolicy
 from gochat.store.read import notices as read
 from gochat.store.read.merged_reader import MergedReader
 from gochat.store.read.pool import Readers
@@ -35,7 +36,10 @@ T = TypeVar("T")
 class SqliteNotices:
     """See the port."""
 
-    def __init__(self, readers: Readers, committer: Worker[Committer], merged_reader: MergedReader) -> None:
+    def __init__(
+        self, readers: Readers, committer: Worker[Committer], merged_reader: MergedReader, policy: ContactPolicy
+    ) -> None:
+        self._policy = policy
         self._read = readers.call
         self._committer = committer
         self._merged_reader = merged_reader
@@ -50,9 +54,12 @@ class SqliteNotices:
     async def look(
         self, room: UnseenRoom, after_user: str, limit: int, *, now_ms: int, ripe_ts: int, oldest_ts: int
     ) -> RoomLook:
-        return await self._merged_reader.of_room(
-            room.room, lambda connection: read.look(connection, room, after_user, limit, ripe_ts, oldest_ts, now_ms)
-        )
+        since = now_ms - self._policy.decline_ms
+
+        def job(connection: sqlite3.Connection) -> RoomLook:
+            return read.look(connection, room, after_user, limit, ripe_ts, oldest_ts, now_ms, since)
+
+        return await self._merged_reader.of_room(room.room, job)
 
     async def add(
         self,
@@ -71,7 +78,7 @@ class SqliteNotices:
     async def due(
         self, channel: str, now_ms: int, limit: int, busy: Collection[str] = (), skip: Collection[tuple[str, int]] = ()
     ) -> list[WaitingNotice]:
-        query = read.Due(channel, now_ms, limit, busy, skip)
+        query = read.Due(channel, now_ms, limit, busy, skip, now_ms - self._policy.decline_ms)
         return await self._merged_reader.of_rooms(*query.rooms(), query.run)
 
     async def next_due(self, channel: str) -> int | None:

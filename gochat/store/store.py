@@ -235,7 +235,7 @@ async def _running(
         try:
             archive = SqliteArchive(readers, Searches(searchers), merged_reader, parts.epoch, policy, parts.health)
             lookups, retention = SqliteLookups(readers, merged_reader), Retention(readers, committer, parts.health)
-            notices = SqliteNotices(readers, committer, merged_reader)
+            notices = SqliteNotices(readers, committer, merged_reader, policy)
             replica = SqliteReplica(committer, readers, merged_reader)
             yield Store(journal, lookups, archive, parts.commits, parts.health, retention, notices, replica)
         finally:

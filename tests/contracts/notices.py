@@ -25,7 +25,9 @@ from gochat.domain.notices import (
     UnseenRoom,
     Unsubscribed,
 )
-from gochat.domain.side_records import Revoked, Suspended
+from gochat.domain.relationship import DAY_MS, RelationChange, of_room
+from gochat.domain.side_records import Related, Revoked, Suspended
+from tests.appending import append_to
 from tests.contracts.journal import DM, TEA
 from tests.contracts.scribe import Scribe
 
@@ -301,6 +303,23 @@ class NoticesContract:
             await tea.said("hi", user=user)
         readers = (await look(store, UnseenRoom(tea.record.room_pk, TEA, 0))).readers
         assert {reader.user: reader.refuses for reader in readers}["bob"] == {"mal"}
+
+    async def test_a_user_who_was_declined_is_told_of_again_once_they_may_ask_again(self, store: Any) -> None:
+        declined_ms, asked = 5000, of_room("dm:bob:dan").apply(RelationChange(1, 0, 4000, "dan", "ask"))
+        change = RelationChange(2, 0, declined_ms, "bob", "decline")
+        declined = [Related(change, asked.apply(change))]
+        await append_to(store.journal, await store.journal.load("dm:bob:dan"), [], declined)
+        tea = await Scribe.at(store, TEA)
+        await tea.made(commands.Create, users=("bob", "dan"))
+        await tea.said("hi", user="dan")
+        room_pk = tea.record.room_pk
+        await store.notices.add([notice("bob", room_pk)], {}, HOOK, BOUNDS, 5000)
+        for days, refused, total in ((29, {"dan"}, 0), (31, set(), 1)):
+            now_ms = declined_ms + days * DAY_MS
+            readers = (await look(store, UnseenRoom(room_pk, TEA, 0), now_ms=now_ms)).readers
+            assert {reader.user: reader.refuses for reader in readers}["bob"] == refused
+            (due,) = await store.notices.due("webhook", now_ms, 10)
+            assert due.total == total
 
     # ------------------------------------------------------------------------------------------ what users want
 

@@ -52,11 +52,11 @@ _MEMBERS = f"""{_READER}
 _LAST_OF_SLICE = f"""SELECT max(user), count(*) FROM (
     SELECT user FROM seat s WHERE num = :room_pk AND {_IN_GROUP} AND user > :after ORDER BY user LIMIT :limit)"""
 _ONE = f"{_READER} WHERE s.num = :room_pk AND s.user = :user"
-#: Whether a user has blocked or declined another: one row, however many they have refused.
+#: Whether a user has blocked another, or declined since a time: one row, however many they have refused.
 _REFUSED = """EXISTS (SELECT 1 FROM relation WHERE user = {} AND peer = {}
-    AND (blocked_at IS NOT NULL OR declined_ts IS NOT NULL))"""
+    AND (blocked_at IS NOT NULL OR declined_ts > {}))"""
 _REFUSALS = f"""SELECT u.value, s.value FROM json_each(?1) AS u CROSS JOIN json_each(?2) AS s
-    WHERE {_REFUSED.format("u.value", "s.value")}"""
+    WHERE {_REFUSED.format("u.value", "s.value", "?3")}"""
 _MESSAGES = f"""SELECT id & {SEQ_MASK}, ts, sender, substr(body, 1, {BODY_CHARS}), data FROM fact
     WHERE id >= ? AND id <= ? AND kind = {MESSAGE} AND delete_seq IS NULL"""
 
@@ -78,7 +78,9 @@ def look(
     ripe_ts: int,
     oldest_ts: int,
     now_ms: int,
+    declined_since: int,
 ) -> RoomLook:
+    """`declined_since`: when a user must have declined another one for that to hold still."""
     row = connection.execute("SELECT seq FROM notice_room WHERE room_pk = ?", (room.room_pk,)).fetchone()
     if row is None:
         return RoomLook([], [], 0, None)
@@ -97,15 +99,15 @@ def look(
     newest = messages[0]
     rows = [row for row in rows if row[2] < newest.seq and row[3] <= newest.ts and (not row[4] or row[8])]
     # Of a silent room, whatever else is said in it: the mentions of those who want them.
-    mentions = {row[0]: _mentions(connection, base, since, row[0], oldest_ts) for row in rows if row[4]}
+    mentions = {row[0]: _mentions(connection, base, since, row[0], oldest_ts, declined_since) for row in rows if row[4]}
     if mentions:
         messages = _together(messages, [message for found in mentions.values() for message in found])
         rows = [row for row in rows if not row[4] or mentions[row[0]]]
-    readers = _readers(connection, room.room, rows, messages)
+    readers = _readers(connection, room.room, rows, messages, declined_since)
     hidden = [] if is_dm(room.room) else _hidden(connection, base, since, readers, messages, ripe_ts, oldest_ts)
     if hidden:
         messages = _together(messages, hidden)
-        readers = _readers(connection, room.room, rows, messages)
+        readers = _readers(connection, room.room, rows, messages, declined_since)
     return RoomLook(readers, messages, upto, last if count == limit else None)
 
 
@@ -136,7 +138,9 @@ def _together(messages: Sequence[Candidate], more: Sequence[Candidate]) -> list[
     return [found[seq] for seq in sorted(found, reverse=True)]
 
 
-def _mentions(connection: sqlite3.Connection, base: int, since: int, user: str, oldest_ts: int) -> list[Candidate]:
+def _mentions(
+    connection: sqlite3.Connection, base: int, since: int, user: str, oldest_ts: int, declined_since: int
+) -> list[Candidate]:
     """The latest messages from the seq `since` on that mention the user, without those of users whom the user refuses:
     however often these mention the user, the mentions of others are still found."""
     rows = connection.execute(
@@ -144,8 +148,9 @@ def _mentions(connection: sqlite3.Connection, base: int, since: int, user: str, 
             FROM (SELECT seq, sender FROM mention WHERE user = ?2 AND room_pk = ?1 >> {SEQ_BITS} AND seq >= ?3
                 ORDER BY seq DESC LIMIT {SCANNED}) m
             CROSS JOIN fact f ON f.id = ?1 + m.seq
-            WHERE NOT {_REFUSED.format("?2", "m.sender")} AND f.ts >= ?4 AND f.delete_seq IS NULL LIMIT {SHOWN}""",
-        (base, user, since, oldest_ts),
+            WHERE NOT {_REFUSED.format("?2", "m.sender", "?5")} AND f.ts >= ?4 AND f.delete_seq IS NULL
+            LIMIT {SHOWN}""",
+        (base, user, since, oldest_ts, declined_since),
     )
     return list(map(_candidate, rows))
 
@@ -175,18 +180,23 @@ def _hidden(
 
 
 def _readers(
-    connection: sqlite3.Connection, room: str, rows: Sequence[Sequence[Any]], messages: Sequence[Candidate]
+    connection: sqlite3.Connection,
+    room: str,
+    rows: Sequence[Sequence[Any]],
+    messages: Sequence[Candidate],
+    declined_since: int,
 ) -> list[Reader]:
-    refused = _refused(connection, {row[0] for row in rows}, {message.sender for message in messages})
+    senders = {message.sender for message in messages}
+    refused = _refused(connection, {row[0] for row in rows}, senders, declined_since)
     return [_reader(connection, room, row, refused) for row in rows]
 
 
 def _refused(
-    connection: sqlite3.Connection, users: Collection[str], senders: Collection[str]
+    connection: sqlite3.Connection, users: Collection[str], senders: Collection[str], declined_since: int
 ) -> Mapping[str, Collection[str]]:
     """The senders whom each of the users refuses; nothing of users who refuse none. One statement for all."""
     found: dict[str, set[str]] = {}
-    for user, sender in connection.execute(_REFUSALS, (json_array(users), json_array(senders))):
+    for user, sender in connection.execute(_REFUSALS, (json_array(users), json_array(senders), declined_since)):
         found.setdefault(user, set()).add(sender)
     return found
 
@@ -231,10 +241,18 @@ class Due:
     """The notices of a channel whose time has come; none of users who are `busy`, and none of those to `skip`."""
 
     def __init__(
-        self, channel: str, now_ms: int, limit: int, busy: Collection[str], skip: Collection[tuple[str, int]]
+        self,
+        channel: str,
+        now_ms: int,
+        limit: int,
+        busy: Collection[str],
+        skip: Collection[tuple[str, int]],
+        declined_since: int,
     ) -> None:
+        """`declined_since`: see `look`."""
         self._channel = channel
         self._now_ms = now_ms
+        self._declined_since = declined_since
         keys = [f"{id_} {target}" for id_, target in skip]
         self._values = [channel, now_ms, json_array(busy), json_array(keys), limit]
 
@@ -248,10 +266,12 @@ class Due:
                 r.title, q.begin_minute, q.end_minute, q.tz, d.endpoint, d.p256dh, d.auth, m.address {_DUE}""",
             self._values,
         ).fetchall()
-        return [_waiting(connection, self._channel, row, self._now_ms) for row in rows]
+        return [_waiting(connection, self._channel, row, self._now_ms, self._declined_since) for row in rows]
 
 
-def _waiting(connection: sqlite3.Connection, channel: str, row: Sequence[Any], now_ms: int) -> WaitingNotice:
+def _waiting(
+    connection: sqlite3.Connection, channel: str, row: Sequence[Any], now_ms: int, declined_since: int
+) -> WaitingNotice:
     id_, target, user, room_pk, room, after, first_ts, made_ts, tries, epoch, *rest = row
     title, begin, end, tz, *device, address = rest
     names = {"room_pk": room_pk, "room": room, "now": now_ms, "user": user}
@@ -260,12 +280,13 @@ def _waiting(connection: sqlite3.Connection, channel: str, row: Sequence[Any], n
     # Only what the user may be told of is counted; of a silent room, mentions.
     mentions = membership is not None and membership[4]
     news = f"""SELECT * FROM ({_MESSAGES} ORDER BY id DESC LIMIT {SCANNED})
-        WHERE sender <> ?3 AND NOT {_REFUSED.format("?3", "sender")} AND (
-            NOT ?4 OR EXISTS (SELECT 1 FROM json_each(data, '$.mentions') WHERE value = ?3)) LIMIT ?5"""
-    bounds = (base | max(after + 1, since), base | SEQ_MASK, user, mentions)
+        WHERE sender <> ?3 AND NOT {_REFUSED.format("?3", "sender", "?5")} AND (
+            NOT ?4 OR EXISTS (SELECT 1 FROM json_each(data, '$.mentions') WHERE value = ?3)) LIMIT ?6"""
+    bounds = (base | max(after + 1, since), base | SEQ_MASK, user, mentions, declined_since)
     messages = [_candidate(found) for found in connection.execute(news, (*bounds, SHOWN))]
     (count,) = connection.execute(f"SELECT count(*) FROM ({news})", (*bounds, COUNTED)).fetchone()
     senders = {message.sender for message in messages}
+    refused = _refused(connection, [user], senders, declined_since)
     return WaitingNotice(
         id_,
         channel,
@@ -276,7 +297,7 @@ def _waiting(connection: sqlite3.Connection, channel: str, row: Sequence[Any], n
         first_ts,
         made_ts,
         tries,
-        None if membership is None else _reader(connection, room, membership, _refused(connection, [user], senders)),
+        None if membership is None else _reader(connection, room, membership, refused),
         messages,
         count,
         shown(connection, Viewer(user), senders),
