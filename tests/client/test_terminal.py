@@ -400,6 +400,20 @@ async def test_rooms_shows_what_happened_since_the_sign_in(node: Node) -> None:
         await ann.sees("  user:bob, 1 unread: ")  # Whether bob is online is not told of whom nobody watches.
 
 
+@pytest.mark.parametrize("answer", ["accept", "decline", "block"])
+async def test_rooms_lists_no_request_that_was_answered_here(strict: Node, answer: str) -> None:
+    for user in ("bob", "eve"):
+        async with enter(strict, user) as stranger:
+            await stranger.send("user:ann", f"hello from {user}")
+    async with screen(strict, "ann") as ann:
+        await ann.sees('bob wants to write to you: "hello from bob"')
+        await ann.type(f"/{answer} bob", "/rooms", "/requests", "/help")
+        await ann.sees("/quit")
+        listed_first, listed_now, asked = [line for line in ann.said if "eve wants to write" in line]
+    assert "bob wants to write" in listed_first
+    assert "bob wants to write" not in listed_now + asked
+
+
 async def test_rooms_that_the_server_can_not_read_are_named(peer: Peer) -> None:
     unreadable = ["group:tea", "dm:ann:bob"]
     async with talking(peer, listed(0)) as (chat, visit), trio.open_nursery() as nursery:

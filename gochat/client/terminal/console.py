@@ -158,7 +158,8 @@ class Console:
         return text.inert  # Lines show ids throughout: programs read them too.
 
     def holds(self, user: str, state: str) -> None:
-        """This user's relation to another has changed."""
+        """This user's relation to another has changed, here or elsewhere: no event tells of the former."""
+        self.rooms.take(replies.Contact(user=user, state=state))  # type: ignore[arg-type]  # as the server calls it
         if state == "request":
             self._asking.add(user)
         else:
