@@ -1,7 +1,7 @@
 """Events that wait for the application: a queue with a bound, filled without waiting and emptied by one reader.
 
 `put` never refuses: its caller asks `full` first, or waits for `space`. So the bound holds but for what one frame
-may bring, which is a page of 200 facts at most.
+may bring, which is a page of 200 facts at most, and for events of which only the latest is kept.
 """
 
 from __future__ import annotations

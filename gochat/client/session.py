@@ -2,8 +2,9 @@
 
 At any time at most one connection is open. Only its reader hands live events to the inbox, and only its writer writes.
 When the inbox is full the reader stops, and with it, by way of TCP, the server; only while the application itself waits
-for a reply does the reader go on, and then facts that do not fit are left out and asked for again. So no application
-can dead-lock itself, and none can be made to hold more than it reads.
+for a reply does the reader go on, and then facts that do not fit are left out and asked for again. Of other events only
+those that are told once are kept (gochat.client.subjects), the latest of each subject. So no application can dead-lock
+itself, and none can be made to hold more than it reads.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from gochat.client.following import Following
 from gochat.client.inbox import Inbox
 from gochat.client.positions import Positions, Reset
 from gochat.client.replica import Replica
+from gochat.client.subjects import subject_of
 from gochat.client.wire import FACTS, Page, Reply, ServerFrame, Strange, decode, encode
 from gochat.domain import ids
 from gochat.domain.facts import Message
@@ -215,6 +217,8 @@ class Session:
 
     def _welcomed(self, welcome: replies.Welcome, link: links.Link, nursery: trio.Nursery) -> None:
         if self._welcome is not None:
+            # The lists of earlier connections are out of date; an application that does not read would collect them.
+            self.inbox.drop(lambda event: isinstance(event, Online | Listed))
             self.inbox.put(Online(welcome))
         self._welcome = welcome
         self.calls.frame_bytes = welcome.limits.frame_bytes - (links.SECRET_BYTES if self._address.nng else 0)
@@ -420,9 +424,14 @@ class Session:
             self.confirmed.forget(event.room)
 
     def _offer(self, event: Event) -> None:
-        """Whether the event may be left out when there is no space."""
-        if not self.inbox.full:
-            self.inbox.put(event)
+        """Hand an event on if there is space, or it is told once: then it takes the place of an earlier one."""
+        me = self.welcome.user
+        if self.inbox.full:
+            subject = subject_of(event, me)
+            if subject is None:
+                return
+            self.inbox.drop(lambda other: subject_of(other, me) == subject)
+        self.inbox.put(event)
 
 
 def _first(group: BaseExceptionGroup[Refused]) -> Refused:

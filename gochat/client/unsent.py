@@ -82,9 +82,14 @@ class Unsent:
         """Messages that will still be tried."""
         return len(self._waiting)
 
+    @property
+    def full(self) -> bool:
+        """Whether no further message is taken until one is sent or dropped."""
+        return len(self) >= MAX_MESSAGES
+
     def write(self, to: str, body: str, *, reply_to: int | None = None, edits: int | None = None) -> Draft:
         """Take a message. Raises Unsendable with MAX_MESSAGES of them unsent."""
-        if len(self) >= MAX_MESSAGES:
+        if self.full:
             raise Unsendable(f"{MAX_MESSAGES} messages are not sent yet: wait, or drop some")
         self._last += 1
         draft = Draft(self._last, to, body, reply_to, edits)
@@ -113,7 +118,7 @@ class Unsent:
 
     async def space(self) -> None:
         """Return when another message would be taken."""
-        while len(self) >= MAX_MESSAGES:
+        while self.full:
             await self._changed.wait()
 
     async def settled(self) -> None:
@@ -143,7 +148,7 @@ class Unsent:
                     return
                 refused = error
             else:
-                self._waiting.popleft()
+                self._take_out(draft)
                 self._change()
                 self._on_ack(draft, ack)
                 return
@@ -157,11 +162,19 @@ class Unsent:
         return await self._chat.send(draft.to, draft.body, key=draft.key, reply_to=draft.reply_to)
 
     def _set_aside(self, draft: Draft, error: ClientError) -> None:
+        if not self._take_out(draft):
+            return  # Nobody wants to send it any more.
         draft.refused = error
-        self._waiting.popleft()
         self._refused[draft.number] = draft
         self._change()
         self._on_refused(draft)
+
+    def _take_out(self, draft: Draft) -> bool:
+        """Whether a message whose reply has come still waited: it may have been dropped just before."""
+        if draft not in self._waiting:
+            return False
+        self._waiting.remove(draft)
+        return True
 
     def _change(self) -> None:
         self._changed.set()

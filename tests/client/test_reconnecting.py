@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trio
 import trio.testing
 
-from gochat.client import Ended, Lost, Offline, Online, Reset, confirmed
+from gochat.client import Ended, Listed, Lost, Offline, Online, Reset, confirmed
 from gochat.protocol import replies
 from gochat.protocol.entries import PresenceEntry
 from tests.client.peer import TEA, Peer, Visit, listed, message
@@ -261,6 +263,63 @@ async def test_an_application_that_does_not_read_is_still_signed_in_again(peer: 
         await visit.close()
         await (await peer.visit()).welcome(listed(3), session="second")
         await until(lambda: chat.welcome.session == "second")
+
+
+async def test_an_application_that_does_not_read_collects_no_lists(peer: Peer) -> None:
+    entry = {"user": "zed", "name": "Zed", "state": "contact", **listed(0, "dm:ann:zed")}
+    many = [{**listed(0, f"dm:ann:u{n}"), "user": f"u{n}", "name": "U", "online": False} for n in range(15)]
+    async with talking(peer, listed(0), queue=20) as (chat, visit):
+        for number in range(3):
+            await visit.close()
+            visit = await peer.visit()
+            await visit.welcome(listed(0), contacts=many, session=f"{number}")
+            await visit.reply(await visit.expect("contacts"), "contacts", contacts=[entry])
+            await until(lambda: any(isinstance(one, Listed) for one in chat._session.inbox._items))
+        told = [await event(chat) for _ in range(len(chat._session.inbox))]
+        assert [one for one in told if isinstance(one, Online)] == [Online(chat.welcome)]
+        assert chat.welcome.session == "2"
+        assert sum(isinstance(one, Listed) for one in told) == 1
+        assert told.index(Online(chat.welcome)) == len(told) - 2, "in their order"
+
+
+async def test_events_that_are_told_once_find_their_place_in_a_full_queue(peer: Peer, nursery: trio.Nursery) -> None:
+    last = {"seq": 1, "ts": 1, "from": "eve", "body": "hello"}
+
+    def request(user: str, head: int) -> dict[str, Any]:
+        return {"type": "request", "user": user, "name": user, "room": f"dm:ann:{user}", "head": head, "last": last}
+
+    def read(seq: int, user: str = "ann") -> dict[str, Any]:
+        return {"type": "read", "room": TEA, "from": user, "seq": seq}
+
+    def presence(user: str, online: bool) -> dict[str, Any]:
+        return {"type": "presence", "users": [{"user": user, "online": online}]}
+
+    async with talking(peer, listed(0), queue=3) as (chat, visit):
+        asking = Asking(nursery, lambda: chat.page(TEA))
+        asked = await visit.expect("history")
+        await visit.send(*(message(seq) for seq in range(1, 4)))
+        for seq in range(1, 50):
+            await visit.send(
+                request("eve", seq),
+                read(seq),
+                read(seq, "bob"),
+                {"type": "typing", "room": TEA, "from": "bob"},
+                presence("bob", seq % 2 == 0),
+                {"type": "contact", "user": "carl", "state": "contact" if seq % 2 else "blocked"},
+            )
+        await visit.send(request("fay", 1))
+        await visit.reply(asked, "page", room=TEA, epoch="e1", entries=[], head=0, complete=True)
+        await asking.result()
+        assert await bodies(chat, 3) == ["m1", "m2", "m3"]
+        told = [await event(chat) for _ in range(len(chat._session.inbox))]
+        assert [(type(one).__name__, getattr(one, "head", None) or getattr(one, "seq", None)) for one in told] == [
+            ("Request", 49),
+            ("Read", 49),
+            ("Presence", None),
+            ("Contact", None),
+            ("Request", 1),
+        ]
+        assert (told[2].users[0].online, told[3].state) == (False, "contact")
 
 
 async def test_a_call_gets_its_reply_past_a_full_queue_and_nothing_is_lost(peer: Peer, nursery: trio.Nursery) -> None:

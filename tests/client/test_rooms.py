@@ -4,13 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from gochat.client.events import Listed, Online
+from gochat.client.positions import Reset
 from gochat.client.rooms import Rooms
+from gochat.client.unread import MAX_COUNTED, MAX_DELETIONS
 from gochat.domain import facts
 from gochat.protocol import replies
-from gochat.protocol.entries import ContactEntry, Last, PresenceEntry, RequestEntry, RoomEntry
+from gochat.protocol.entries import (
+    ContactEntry,
+    ContactState,
+    GroupEntry,
+    Last,
+    PresenceEntry,
+    RequestEntry,
+    RoomEntry,
+)
 
-DM, TEA = "dm:ann:bob", "group:tea"
+DM, TEA, ZED = "dm:ann:bob", "group:tea", "dm:ann:zed"
 
 
 def contact(user: str = "bob", **fields: Any) -> ContactEntry:
@@ -33,8 +45,38 @@ def welcome(*entries: ContactEntry | RoomEntry, **fields: Any) -> replies.Welcom
     return replies.Welcome(**known | fields)
 
 
-def message(room: str, seq: int, sender: str, body: str = "hi") -> facts.Message:
-    return facts.Message(room=room, seq=seq, ts=1_000 + seq, sender=sender, body=body)
+def message(room: str, seq: int, sender: str, body: str | None = "hi", **fields: Any) -> facts.Message:
+    return facts.Message(room=room, seq=seq, ts=1_000 + seq, sender=sender, body=body, **fields)
+
+
+def deletion(room: str, seq: int, target: int, sender: str = "bob") -> facts.Delete:
+    return facts.Delete(room=room, seq=seq, ts=1_000 + seq, sender=sender, target=target)
+
+
+def by_list(head: int, read: int, unread: int, epoch: str = "e", **fields: Any) -> Listed:
+    """A list names the private room with zed."""
+    last = Last(seq=head, ts=1_000 + head, sender="zed", body=f"m{head}") if head else None
+    place: dict[str, Any] = {"room": ZED, "epoch": epoch, "head": head, "read": read, "unread": unread, "last": last}
+    user: dict[str, Any] = {"user": "zed", "name": "Zed", "state": "contact"}
+    return Listed([], [ContactState(**user | place | fields)])
+
+
+def group_by_list(head: int, **fields: Any) -> Listed:
+    known: dict[str, Any] = {"title": "Tea", "role": "member", "members": 3, "epoch": "e", "read": head, "unread": 0}
+    return Listed([GroupEntry(room=TEA, head=head, **known | fields)], [])
+
+
+def told(known: Rooms, room: str = ZED) -> tuple[int, int, int]:
+    """Head, read position, and number of unread messages."""
+    entry = known.entry(room)
+    assert entry is not None
+    return entry.head, entry.read, entry.unread
+
+
+def said(known: Rooms, room: str = ZED) -> Last:
+    entry = known.entry(room)
+    assert entry is not None and entry.last is not None
+    return entry.last
 
 
 def member(room: str, seq: int, change: Any, *users: str, **fields: Any) -> facts.Member:
@@ -98,11 +140,11 @@ def test_how_far_the_others_are_is_kept_up() -> None:
 
 
 def test_mentions_are_counted_until_they_are_read() -> None:
-    said = [
+    spoken = [
         facts.Message(room=DM, seq=seq, ts=seq, sender="bob", body="@ann", mentions=users)
         for seq, users in ((5, ["ann"]), (6, None), (7, ["cat"]), (8, ["cat", "ann"]))
     ]
-    known = rooms(*said)
+    known = rooms(*spoken)
     assert (known.contacts[0].unread, known.contacts[0].mentions) == (6, 2)
     known.take(replies.Read(room=DM, sender="ann", seq=7))
     assert known.contacts[0].mentions == 1
@@ -119,13 +161,13 @@ def test_the_latest_talk_comes_first_and_a_new_one_appears() -> None:
 
 
 def test_a_group_tells_who_may_write_where_not_all_may_as_lists_do() -> None:
-    told = []
+    posts = []
     known = rooms()
     for seq, post in enumerate(("owner", None, "moderators", "members"), 10):
         known.take(facts.Group(room=TEA, seq=seq, ts=1, sender="eve", post=post, title="Tea"))
         (entry,) = known.groups
-        told.append(entry.post)
-    assert told == ["owner", "owner", "moderators", None]
+        posts.append(entry.post)
+    assert posts == ["owner", "owner", "moderators", None]
 
 
 def test_groups_come_and_go_and_change_their_title() -> None:
@@ -178,11 +220,11 @@ def test_a_blocked_user_leaves_the_list() -> None:
 
 
 def test_presence_shows_in_the_list() -> None:
-    told = [
+    users = [
         PresenceEntry(user="bob", online=True),
         PresenceEntry(user="nobody", online=True),
     ]
-    known = rooms(replies.Presence(users=told))
+    known = rooms(replies.Presence(users=users))
     assert [entry.online for entry in known.contacts] == [True]
 
 
@@ -221,3 +263,184 @@ def test_rooms_that_are_known_by_their_facts_alone_are_of_the_log_that_the_welco
     known.take(message("dm:ann:cat", 1, "cat"))
     entry = known.entry("dm:ann:cat")
     assert entry is not None and entry.epoch == "e2"
+
+
+# ---------------------------------------------------------------------------------------------- lists and facts
+
+
+def test_a_room_that_was_read_elsewhere_meanwhile_is_read_here_too() -> None:
+    known = rooms(by_list(10, 4, 6), Online(welcome(contact())), by_list(10, 10, 0))
+    assert told(known) == (10, 10, 0)
+
+
+def test_facts_that_come_before_the_list_of_their_room_count_on_top_of_it() -> None:
+    known = rooms(message(ZED, 10, "zed"))
+    assert told(known) == (10, 0, 1)
+    known.take(by_list(10, 4, 6))
+    assert told(known) == (10, 4, 6) and known.contacts[0].name == "Zed"
+    known = rooms(message(ZED, 11, "zed", "new"), message(ZED, 12, "zed", "newer"), by_list(10, 4, 6))
+    assert told(known) == (12, 4, 8)
+    assert said(known).body == "newer"
+    known = rooms(replies.Presence(users=[]), message(ZED, 11, "ann", "read it all"), by_list(10, 4, 6))
+    assert told(known) == (11, 11, 0), "to write is to have read"
+
+
+def test_facts_of_an_absence_count_once_whether_they_come_before_the_list_or_behind_it() -> None:
+    missed = [message(ZED, seq, "zed") for seq in range(6, 12)]
+    for before in range(len(missed) + 1):
+        known = rooms(by_list(5, 5, 0), Online(welcome()), *missed[:before], by_list(10, 8, 2), *missed[before:])
+        assert told(known) == (11, 8, 3)
+
+
+def test_a_read_position_that_comes_before_the_list_counts_where_it_is_further() -> None:
+    known = rooms(by_list(10, 4, 6), replies.Read(room=ZED, sender="ann", seq=9), by_list(10, 4, 6))
+    assert told(known) == (10, 9, 1)
+
+
+def test_how_far_the_others_are_is_of_the_list_or_of_an_event_whichever_is_further() -> None:
+    known = rooms(
+        replies.Read(room=TEA, sender="bob", seq=9),
+        replies.Read(room=TEA, sender="cat", seq=3),
+        message(TEA, 10, "bob"),
+        replies.Read(room=TEA, sender="eve", seq=10),
+        group_by_list(9, reads={"bob": 7, "dan": 9}),
+    )
+    assert known.groups[0].reads == {"bob": 9, "dan": 9, "eve": 10}, "cat is not told of any more"
+
+
+def test_a_list_of_the_same_connection_that_is_older_takes_nothing_back() -> None:
+    known = rooms(by_list(10, 4, 6), message(ZED, 11, "zed"), by_list(9, 4, 5))
+    assert told(known) == (11, 4, 7)
+
+
+def test_a_list_tells_a_group_and_facts_that_came_since_count_more() -> None:
+    known = rooms(
+        facts.Group(room=TEA, seq=10, ts=1, sender="eve", title="Green tea"),
+        facts.Group(room=TEA, seq=11, ts=1, sender="eve", post="owner"),
+        member(TEA, 12, "added", "bob"),
+        group_by_list(10, title="Black tea", role="moderator", joined={"cat": 4}),
+    )
+    (entry,) = known.groups
+    assert (entry.title, entry.role, entry.post, entry.joined) == (
+        "Black tea",
+        "moderator",
+        "owner",
+        {"cat": 4, "bob": 12},
+    )
+    new = Rooms(welcome(rooms_next="cursor"))
+    new.take(message(TEA, 10, "bob"))
+    new.take(member(TEA, 11, "role", "ann", role="owner"))
+    new.take(group_by_list(10, unread=3, read=7))
+    (entry,) = new.groups
+    assert (entry.title, entry.role, entry.head, entry.unread) == ("Tea", "owner", 11, 3)
+
+
+def test_presence_outlives_a_list() -> None:
+    known = rooms(
+        by_list(10, 4, 6), replies.Presence(users=[PresenceEntry(user="zed", online=True)]), by_list(10, 4, 6)
+    )
+    assert [entry.online for entry in known.contacts] == [True, False]
+
+
+# ---------------------------------------------------------------------------------------------- another log
+
+
+def test_a_list_of_another_log_takes_the_place_of_all_that_was_known() -> None:
+    known = rooms(by_list(10, 4, 6), Online(welcome(epoch="e2")), by_list(3, 3, 0, epoch="e2"))
+    assert told(known) == (3, 3, 0)
+    known.take(message(ZED, 4, "zed", "after the restore"))
+    assert told(known) == (4, 3, 1) and said(known).body == "after the restore"
+    known = rooms(by_list(10, 4, 6), by_list(0, 0, 0, epoch="e2"))
+    assert ZED not in known, "nothing was ever said there"
+
+
+def test_a_room_whose_log_is_another_one_goes_on_from_its_head() -> None:
+    known = rooms(by_list(10, 4, 6, reads={"zed": 10}), Reset(room=ZED, epoch="e2", head=6), message(ZED, 7, "zed"))
+    assert told(known) == (7, 4, 3), "two may be unread of those before"
+    entry = known.entry(ZED)
+    assert entry is not None and (entry.epoch, entry.reads) == ("e2", {"zed": 6})
+    known = rooms(by_list(10, 4, 6), Reset(room=ZED, epoch="e2", head=6), by_list(6, 4, 2, epoch="e2"))
+    assert (told(known), said(known).body) == ((6, 4, 2), "m6"), "what was said above that is gone"
+    known = rooms(by_list(10, 4, 6), Reset(room=ZED, epoch="e", head=12), message(ZED, 13, "zed"))
+    assert told(known) == (13, 4, 7)
+    known = rooms(by_list(10, 4, 6), Reset(room=ZED, epoch="e", head=10), Reset(room="group:no", epoch="e", head=1))
+    assert told(known) == (10, 4, 6) and "group:no" not in known
+
+
+# ---------------------------------------------------------------------------------------------- deletions, edits
+
+
+def test_a_deleted_message_is_neither_unread_nor_shown() -> None:
+    known = rooms(message(DM, 5, "bob", "my secret"), deletion(DM, 6, 5))
+    assert told(known, DM) == (6, 2, 2)
+    assert (said(known, DM).body, said(known, DM).deleted) == ("", 1_006)
+    known.take(deletion(DM, 7, 4))
+    assert told(known, DM) == (7, 2, 1), "the list had counted it"
+    known.take(deletion(DM, 8, 1))
+    assert told(known, DM) == (8, 2, 1), "it was read"
+    assert said(known, DM).seq == 5, "the latest message is that one still, as in a list"
+
+
+def test_a_message_that_comes_as_a_deleted_one_is_not_counted() -> None:
+    known = rooms(message(DM, 5, "bob", None, deleted=1_006), deletion(DM, 6, 5))
+    assert told(known, DM) == (6, 2, 2)
+    assert (said(known, DM).body, said(known, DM).deleted) == ("", 1_006)
+
+
+def test_a_message_that_was_deleted_after_its_room_was_listed_is_not_counted() -> None:
+    known = rooms(deletion(ZED, 11, 10, "zed"), by_list(10, 4, 6))
+    assert told(known) == (11, 4, 5)
+    assert (said(known).body, said(known).deleted) == ("", 1_011)
+
+
+def test_mentions_go_with_their_messages_and_follow_edits() -> None:
+    def mentions(*events: Any) -> int:
+        return rooms(message(DM, 5, "bob", mentions=["ann"]), message(DM, 6, "bob"), *events).contacts[0].mentions
+
+    def edit(target: int, *users: str) -> facts.Edit:
+        return facts.Edit(room=DM, seq=7, ts=1, sender="bob", target=target, body="x", mentions=list(users) or None)
+
+    assert mentions() == 1
+    assert mentions(deletion(DM, 7, 5)) == 0
+    assert mentions(deletion(DM, 7, 6)) == 1
+    assert mentions(edit(5)) == 0
+    assert mentions(edit(6, "ann", "cat")) == 2
+    assert mentions(edit(5), deletion(DM, 8, 5)) == 0
+    known = Rooms(welcome(contact(mentions=2)))
+    known.take(deletion(DM, 5, 4))
+    assert known.contacts[0].mentions == 1, "there are no more of them than unread messages"
+
+
+def test_counts_hold_beyond_what_is_known_one_by_one() -> None:
+    count = MAX_COUNTED + 10
+    known = rooms(*(message(DM, seq, "bob", mentions=["ann"]) for seq in range(5, 5 + count)))
+    assert told(known, DM) == (4 + count, 2, 2 + count)
+    assert known.contacts[0].mentions == count
+    known.take(replies.Read(room=DM, sender="ann", seq=count))
+    assert told(known, DM) == (4 + count, count, 4)
+    many = MAX_DELETIONS + 10
+    known = rooms(*(deletion(ZED, 100 + number, number, "zed") for number in range(many)), by_list(99, 0, 99))
+    assert told(known)[2] == 99 - MAX_DELETIONS
+
+
+# ---------------------------------------------------------------------------------------------- blocks
+
+
+def test_a_block_that_ends_brings_the_room_back_as_it_was() -> None:
+    known = rooms(replies.Contact(user="bob", state="blocked"))
+    assert known.contacts == [] and known.entry(DM) is None
+    known.take(message(DM, 5, "bob", "sent before the block"))
+    assert known.contacts == [], "facts that were on their way do not bring it back"
+    known.take(replies.Contact(user="bob", state="contact"))
+    assert [(entry.name, entry.read, entry.unread) for entry in known.contacts] == [("Bob", 2, 3)]
+
+
+@pytest.mark.parametrize("event", [Online(welcome(contact())), by_list(4, 2, 2, room=DM, user="bob", name="Bob")])
+def test_a_block_that_ended_while_away_brings_the_room_back(event: Any) -> None:
+    known = rooms(replies.Contact(user="bob", state="blocked"), event)
+    assert [entry.name for entry in known.contacts] == ["Bob"]
+
+
+def test_mentions_by_users_who_are_blocked_do_not_count() -> None:
+    known = rooms(replies.Contact(user="bob", state="blocked"), message(TEA, 10, "bob", mentions=["ann"]))
+    assert (known.groups[0].unread, known.groups[0].mentions) == (1, 0), "a block has no effect inside a group but that"

@@ -12,6 +12,7 @@ import pytest
 import trio
 
 from gochat.client import Chat
+from gochat.client.terminal import text
 from gochat.client.terminal.commands import COMMANDS
 from gochat.client.terminal.console import Console
 from gochat.client.terminal.stdin import LINE_BYTES, TERMINAL_BYTES, Lines, Unreadable
@@ -399,6 +400,20 @@ async def test_rooms_shows_what_happened_since_the_sign_in(node: Node) -> None:
         await ann.sees("  user:bob, 1 unread: ")  # Whether bob is online is not told of whom nobody watches.
 
 
+@pytest.mark.parametrize("answer", ["accept", "decline", "block"])
+async def test_rooms_lists_no_request_that_was_answered_here(strict: Node, answer: str) -> None:
+    for user in ("bob", "eve"):
+        async with enter(strict, user) as stranger:
+            await stranger.send("user:ann", f"hello from {user}")
+    async with screen(strict, "ann") as ann:
+        await ann.sees('bob wants to write to you: "hello from bob"')
+        await ann.type(f"/{answer} bob", "/rooms", "/requests", "/help")
+        await ann.sees("/quit")
+        listed_first, listed_now, asked = [line for line in ann.said if "eve wants to write" in line]
+    assert "bob wants to write" in listed_first
+    assert "bob wants to write" not in listed_now + asked
+
+
 async def test_rooms_that_the_server_can_not_read_are_named(peer: Peer) -> None:
     unreadable = ["group:tea", "dm:ann:bob"]
     async with talking(peer, listed(0)) as (chat, visit), trio.open_nursery() as nursery:
@@ -428,6 +443,25 @@ async def test_many_short_pauses_are_told_once(peer: Peer) -> None:
         await visit.ack(await visit.expect("send"))
         await shown.type("/quit")
     assert sum("not sent yet" in line for line in shown.noted) == 1
+
+
+async def test_a_pipe_of_which_every_line_is_refused_comes_to_its_end(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gochat.client.unsent.MAX_MESSAGES", 3)
+    async with talking(peer, listed(0)) as (chat, visit), trio.open_nursery() as nursery:
+        shown = Screen(chat, TEA, present=False)
+        nursery.start_soon(shown.run)
+        await shown.type(*(f"line {number}" for number in range(1, 6)), "/quit")
+        for number in range(1, 6):
+            sent = await visit.expect("send")
+            assert sent["body"] == f"line {number}"
+            await visit.refuse(sent, "forbidden")
+    assert shown.console.failures == 5
+    told = [line.splitlines()[1] for line in shown.noted if line.startswith("* not sent, and kept no longer:")]
+    kept = [text.unsent_line(draft) for draft in shown.console.unsent]
+    every = [f"  {n} to group:tea: line {n} [it is forbidden (forbidden)]" for n in range(1, 6)]
+    assert told + kept == every, "each is told, as it goes or at the end"
 
 
 async def test_rooms_that_can_not_be_listed_are_told(peer: Peer) -> None:

@@ -12,7 +12,7 @@ import trio.testing
 
 from gochat.client import Chat
 from gochat.client.unsent import MAX_MESSAGES, Draft, Unsendable, Unsent
-from gochat.protocol.replies import Ack
+from gochat.protocol.replies import Ack, Error
 from tests.client.peer import TEA, Peer, Visit, listed
 from tests.client.talk import talking
 
@@ -138,6 +138,33 @@ async def test_dropping_takes_back_what_waits_and_what_was_refused(peer: Peer) -
         assert writer.unsent.drop(third.number) is third
         assert not writer.unsent
         assert writer.acked == []
+
+
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize("others", [0, 2])
+async def test_a_message_that_is_dropped_as_its_reply_comes_takes_no_other_with_it(
+    peer: Peer, others: int, refused: bool
+) -> None:
+    async with writing(peer) as (writer, visit):
+        first, *behind = [writer.unsent.write(TEA, f"{number}") for number in range(1 + others)]
+        sent = await visit.expect("send")
+        reply = (
+            Error(id=sent["id"], code="forbidden", message="", temporary=False)
+            if refused
+            else Ack(id=sent["id"], room=TEA, seq=1, epoch="e1", ts=1)
+        )
+        # The reader takes the reply, and the keyboard drops the message before the task that sends has seen it.
+        assert writer.unsent._chat._session.calls.answered(reply)
+        assert writer.unsent.drop(first.number) is first
+        for draft in behind:
+            again = await visit.expect("send")
+            assert again["body"] == draft.body
+            await visit.ack(again, 1 + draft.number)
+        await writer.settled()
+        await trio.testing.wait_all_tasks_blocked()
+        recorded = [draft.body for draft in behind] if refused else ["0", *(draft.body for draft in behind)]
+        assert [body for body, _ in writer.acked] == recorded
+        assert writer.refused == bodies(writer) == [], "a message that was dropped is not set aside"
 
 
 async def test_there_is_a_bound(peer: Peer) -> None:

@@ -158,7 +158,8 @@ class Console:
         return text.inert  # Lines show ids throughout: programs read them too.
 
     def holds(self, user: str, state: str) -> None:
-        """This user's relation to another has changed."""
+        """This user's relation to another has changed, here or elsewhere: no event tells of the former."""
+        self.rooms.take(replies.Contact(user=user, state=state))  # type: ignore[arg-type]  # as the server calls it
         if state == "request":
             self._asking.add(user)
         else:
@@ -297,6 +298,14 @@ class Console:
         self.note(f"* not done: {text.inert(text.refusal(draft.refused))}")
         if self._present:
             self.note(f"* it is kept: /retry {draft.number} sends it again, /drop {draft.number} forgets it")
+        elif self.unsent.full:
+            self._forget_oldest_refused()
+
+    def _forget_oldest_refused(self) -> None:
+        """Make room for a pipe's next line, of which nobody can drop one: without it the pipe would wait for ever."""
+        oldest = next(draft for draft in self.unsent if draft.refused is not None)
+        self.note(f"* not sent, and kept no longer:\n{text.unsent_line(oldest)}")
+        self.unsent.drop(oldest.number)
 
     def _slowed(self, refused: Refused, waited_s: float) -> None:
         if refused.wait_s >= _SLOW_S:
