@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ import trio
 
 from gochat.sim.checker import Evidence, Fact
 from gochat.store import setup
+from gochat.store.portable import backup, restore
 from tests import forked
 from tests.durability.crowd import FACTS, PAGE, Sender, create_groups, dm, fact, history
 from tests.durability.process import Served
@@ -261,3 +265,39 @@ def test_commands_refuse_what_would_lose_something(tmp_path: Path) -> None:
     assert "malformed" in run("restore", str(copy), "--yes", code=1)
     assert (data / "gochat.db").read_bytes() == before
     assert not [left for left in [*tmp_path.iterdir(), *data.iterdir()] if ".part" in left.name]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from gochat.store.portable.restore import staged
+from gochat.store.schema import connect
+with staged(Path(sys.argv[1]), Path(sys.argv[2])) as copy:
+    connect(str(copy.part)).execute("UPDATE meta SET epoch = epoch")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_copy_of_a_restore_that_was_killed_goes_with_the_next_one(tmp_path: Path) -> None:
+    data, copy = tmp_path / "data", tmp_path / "copy.db"
+    data.mkdir()
+    setup.prepare(str(data / "gochat.db"))
+    backup.back_up(data / "gochat.db", copy)
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", KILLED, str(copy), str(data / "gochat.db")], timeout=60)
+        assert done.returncode == -signal.SIGKILL
+    left = sorted(data.glob(".restore-*"))
+    assert [file.suffix for file in left] == [".part", ".part-shm", ".part-wal"], "the second took the first one's away"
+    with restore.staged(copy, data / "gochat.db") as staged:
+        assert list(data.glob(".restore-*.part")) == [staged.part]
+    assert not list(data.glob(".restore-*"))
+
+
+def test_a_copy_that_was_left_can_be_restored_itself(tmp_path: Path) -> None:
+    data, left = tmp_path / "data", tmp_path / "data" / ".restore-abc.part"
+    data.mkdir()
+    setup.prepare(str(data / "gochat.db"))
+    backup.back_up(data / "gochat.db", left)
+    with restore.staged(left, data / "gochat.db"):
+        assert left.exists()
+    assert left.exists()
