@@ -118,7 +118,10 @@ class _Import:
         self._messages = bytearray(source.as_of + 1)
         """By seq, whether the fact is a message."""
         self._lost: dict[int, str] = {}
-        """Messages without a body that no fact deletes, with their senders."""
+        """Messages without a body that no fact deletes, with their senders: they are deleted at the end."""
+        self._held: dict[int, str] = {}
+        """The same of messages that are here already. Their texts stay, unless one is edited by a fact that is new:
+        then the text here is an old one, and the file does not have the one that took its place."""
 
     def run(self) -> Imported:
         writer = Writer(self._target)
@@ -145,12 +148,13 @@ class _Import:
         """Raises StoreError unless the room's first facts, up to and with `upto`, are those of the file."""
         base = room_pk << SEQ_BITS
         there = self._target.execute(
-            "SELECT id & ?, ts, kind, sender, target, key, data FROM fact WHERE id > ? AND id <= ? ORDER BY id",
+            "SELECT id & ?, ts, kind, sender, target, key, data, delete_seq FROM fact"
+            " WHERE id > ? AND id <= ? ORDER BY id",
             (SEQ_MASK, base, base | upto),
         )
         for row in self._source.execute(f"SELECT {_COLUMNS} FROM fact WHERE seq <= ? ORDER BY seq", (upto,)):
             self._take(self._fact(row), row)
-            seq, ts, kind, sender, target, key, data = there.fetchone()
+            seq, ts, kind, sender, target, key, data, delete_seq = there.fetchone()
             # A key, like a body, may have been taken away since; and what a message mentions follows its body.
             ours = (seq, ts, KIND_NAMES[kind], sender, target, None if kind == MESSAGE else _decode(data))
             theirs = (*row[:5], None if row[2] == "message" else _decode(row[7]))
@@ -158,7 +162,9 @@ class _Import:
                 raise StoreError(
                     f"{self._room} exists, and differs from the file from seq {row[0]} on; nothing was changed"
                 )
-        self._lost.clear()
+            if delete_seq is not None:
+                self._lost.pop(seq, None)  # Its text is gone here too, and an edit does not bring it back.
+        self._held, self._lost = self._lost, {}
         return upto
 
     def _batches(self, room_pk: int, after: int) -> Iterator[Batch]:
@@ -210,8 +216,11 @@ class _Import:
             self._messages[fact.seq] = 1
             if row[6] is None:
                 self._lost[fact.seq] = fact.sender
+        elif row[2] == "edit" and row[4] in self._held:
+            self._lost[row[4]] = self._held.pop(row[4])
         elif row[2] == "delete":
             self._lost.pop(row[4], None)
+            self._held.pop(row[4], None)
         self._last = (fact.seq, fact.ts)
         return fact
 

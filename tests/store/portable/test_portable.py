@@ -27,6 +27,7 @@ from gochat.store.portable import import_room as importing
 from gochat.store.portable.export_room import export_room
 from gochat.store.portable.import_room import import_room
 from gochat.store.schema import connect
+from gochat.store.write.expiry import Old, expire
 from tests.contracts.archive import until
 from tests.contracts.scribe import ALL, Scribe
 from tests.store.test_histories import DM, PEOPLE, TEA, check_log, check_search, check_welcomes, histories, play
@@ -299,6 +300,66 @@ async def test_the_past_comes_back_with_what_was_lost_deleted(tea: Scribe, expor
         assert log[-1] == facts.Delete(room=TEA, seq=8, ts=log[6].ts, sender="bob", target=4)
         assert (log[3].body, log[3].deleted) == (None, log[6].ts)  # type: ignore[union-attr]
         assert await store.archive.membership("cat", TEA) == "member"
+
+
+async def green_tea(folder: Path, export: Export, new: Path) -> Scribe:
+    """A group with two messages, in the database of the folder and as `new`. There the first has been edited since."""
+    async with stores.open(folder / "gochat.db") as store:
+        scribe = await Scribe.at(store, TEA)
+        await scribe.made(commands.Create, title="Tea")
+        await scribe.said("green tea", "a cup of tea")
+    import_room(export("short.sqlite"), new)
+    async with stores.open(folder / "gochat.db") as store:
+        scribe.journal, scribe.lookups = store.journal, store.lookups
+        await scribe.made(commands.Edit, seq=2, body="white tea")
+    return scribe
+
+
+def expire_all(database: Path) -> None:
+    with closing(connect(str(database))) as db:
+        (room_pk,) = db.execute("SELECT num FROM room").fetchone()
+        expire(db, Old(room_pk, TEA, 1 << 41), 1 << 41)
+
+
+@pytest.mark.parametrize("expires", [False, True])
+async def test_an_edit_whose_text_was_lost_deletes_what_the_room_held_before(
+    export: Export, tmp_path: Path, expires: bool
+) -> None:
+    new, old = tmp_path / "new.db", tmp_path / "gochat.db"
+    scribe = await green_tea(tmp_path, export, new)
+    if expires:
+        expire_all(old)
+    else:
+        async with stores.open(old) as store:
+            scribe.journal, scribe.lookups = store.journal, store.lookups
+            await scribe.made(commands.Delete, seq=2)
+            await scribe.made(commands.Delete, seq=3)
+    # The file has neither text. The edit of seq 2 is new here; seq 3 is what it was.
+    assert import_room(export(upto_seq=4), new) == (TEA, 5, 2)
+    async with stores.open(new) as store:
+        log = await store.archive.replay(TEA, 0, ALL, ALL)
+        assert log[4] == facts.Delete(room=TEA, seq=5, ts=log[3].ts, sender="ann", target=2)
+        assert [(fact.body, fact.deleted) for fact in log if isinstance(fact, facts.Message)] == [
+            (None, log[3].ts),
+            ("a cup of tea", None),
+        ]
+
+        async def found() -> list[int]:
+            return [fact.seq for fact in (await store.archive.search_messages("ann", "tea", None, 9, None))[0]]
+
+        await until(found, [3])
+    assert import_room(tmp_path / "tea.sqlite", new) == (TEA, 5, 0)
+
+
+async def test_an_edit_of_what_expired_here_too_adds_no_deletion(export: Export, tmp_path: Path) -> None:
+    new = tmp_path / "new.db"
+    await green_tea(tmp_path, export, new)
+    expire_all(tmp_path / "gochat.db")
+    expire_all(new)
+    assert import_room(export(), new) == (TEA, 4, 1)
+    async with stores.open(new) as store:
+        log = await store.archive.replay(TEA, 0, ALL, ALL)
+        assert [(fact.body, fact.deleted) for fact in log if isinstance(fact, facts.Message)] == [(None, 1 << 41)] * 2
 
 
 def test_an_import_that_is_stopped_changes_nothing(
