@@ -6,8 +6,10 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,10 @@ from typing import Any
 import pytest
 import trio
 
+from gochat.errors import StoreError
 from gochat.sim.checker import Evidence, Fact
 from gochat.store import setup
-from gochat.store.portable import backup, restore
+from gochat.store.portable import backup, cluster, restore
 from tests import forked
 from tests.durability.crowd import FACTS, PAGE, Sender, create_groups, dm, fact, history
 from tests.durability.process import Served
@@ -301,3 +304,71 @@ def test_a_copy_that_was_left_can_be_restored_itself(tmp_path: Path) -> None:
     with restore.staged(left, data / "gochat.db"):
         assert left.exists()
     assert left.exists()
+
+
+MADE_UP = [
+    "DELETE FROM meta",
+    "UPDATE meta SET epoch = x'00'",
+    "DELETE FROM clock",
+    "UPDATE clock SET commits = 'many'",
+    "DELETE FROM boot",
+    "UPDATE boot SET number = 'first'",
+    "INSERT INTO room (num, id, head, ts, messages, last) VALUES (1, 'group:tea', 0, 'soon', 0, 0)",
+    "INSERT INTO room (num, id, head, ts, messages, last) VALUES (1, 'group:tea', 'all', 5, 0, 0)",
+    "INSERT INTO tail (number, messages) VALUES (1, 'text')",
+    "INSERT INTO tail (number, messages) VALUES (1, x'c1')",
+    "DELETE FROM folding",
+    "DROP TABLE meta",
+    "DELETE FROM _sqlite_migrations WHERE name = 'm003_tail'",
+]
+
+
+@pytest.mark.parametrize("change", MADE_UP)
+def test_a_backup_that_is_made_up_is_refused_in_a_sentence(tmp_path: Path, change: str) -> None:
+    copy, data = tmp_path / "copy.db", tmp_path / "data"
+    data.mkdir()
+    setup.prepare(str(copy))
+    with closing(sqlite3.connect(copy)) as db:
+        db.execute(change)
+        db.commit()
+    with (
+        pytest.raises(StoreError, match=r"copy\.db is damaged|copy\.db can't be|can't be used"),
+        restore.staged(copy, data / "gochat.db"),
+    ):
+        pass
+    assert not list(data.iterdir())
+
+
+@pytest.mark.parametrize("change", ["DELETE FROM boot", "UPDATE boot SET number = 'first'", "DROP TABLE boot"])
+def test_a_database_that_is_damaged_can_be_replaced(tmp_path: Path, change: str) -> None:
+    copy, database = tmp_path / "copy.db", tmp_path / "gochat.db"
+    for file in (copy, database):
+        setup.prepare(str(file))
+    with closing(sqlite3.connect(database)) as db:
+        db.execute(change)
+        db.commit()
+    with restore.staged(copy, database) as staged:
+        assert restore.put_in_place(staged, database) is not None
+    assert backup.check(database).boot == 1
+
+
+@pytest.mark.parametrize(
+    "values", ["1, x'00', 'tea', x'00', 1", "1, 'c', x'01', x'00', 1", "1, 'c', 'tea', 'layout', 1"]
+)
+def test_a_backup_of_a_made_up_cluster_is_refused(tmp_path: Path, values: str) -> None:
+    setup.prepare(str(tmp_path / "copy.db"))
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as db:
+        db.execute(f"INSERT INTO cluster VALUES ({values})")
+        db.commit()
+    with pytest.raises(StoreError, match=r"copy\.db is damaged"):
+        cluster.read(tmp_path / "copy.db")
+
+
+@pytest.mark.parametrize("values", ["0, 1, 'far', x'00', 0, '[]'", "17, 1, 1, x'00', 0, '[]'"])
+def test_a_backup_of_made_up_positions_is_refused(tmp_path: Path, values: str) -> None:
+    setup.prepare(str(tmp_path / "copy.db"))
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as db:
+        db.execute(f"INSERT INTO log_position VALUES ({values})")
+        db.commit()
+    with pytest.raises(StoreError, match=r"copy\.db is damaged"):
+        cluster.positions(tmp_path / "copy.db")

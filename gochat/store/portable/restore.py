@@ -202,8 +202,9 @@ def _boot_of(database: Path) -> int:
     if not database.exists():
         return 0
     with suppress(sqlite3.Error, StoreError), closing(read_only(database)) as connection:
-        (boot,) = connection.execute("SELECT number FROM boot").fetchone()
-        return int(boot)
+        row = connection.execute("SELECT number FROM boot").fetchone()
+        if row is not None and isinstance(row[0], int):
+            return row[0]
     return 0
 
 
