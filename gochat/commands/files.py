@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from gochat.config import Settings
 
 _PROGRESS_S = 1.0
+#: The end of the name of a file that is not complete yet.
+_PART = ".gochat.part"
+#: A part that nobody has written to for so long is one that a killed command left.
+_LEFT_S = 24 * 3600
 
 
 def node_database(settings: Settings) -> Path:
@@ -39,11 +43,13 @@ def node_database(settings: Settings) -> Path:
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A new file, empty and for its owner alone, that takes the name `path` when the block ends well and it is on the
-    disk; until then an older file stays. Raises CommandError."""
+    disk; until then an older file stays. Files that killed commands left in the folder go, once they are a day old.
+    Raises CommandError."""
     if str(path) == "-":
         raise CommandError("this goes to a file, not to standard output", hint="name one", code=EXIT_USAGE)
+    _clear(path.parent)
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_PART, dir=path.parent)
     except OSError as error:
         raise _unwritable(path, error) from error
     part = Path(name)
@@ -57,6 +63,18 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         os.close(descriptor)
         part.unlink(missing_ok=True)
+
+
+def _clear(folder: Path) -> None:
+    """Take away parts that no command writes any more: they hold texts that may have been deleted since. Their age
+    tells, since a lock could not: one on the part would be in SQLite's way on network folders, and between the hosts
+    that share a folder locks are not always seen. A command that stood still for a day and goes on fails at its end,
+    for want of its part."""
+    with suppress(OSError):  # A folder that can't be read is told of when the new file is made.
+        for left in folder.glob(f".*{_PART}"):
+            with suppress(OSError):  # Another command took it away, or it is another user's: it is no reason to fail.
+                if time.time() - left.stat().st_mtime > _LEFT_S:
+                    left.unlink()
 
 
 def _unwritable(path: Path, error: OSError) -> CommandError:

@@ -58,7 +58,8 @@ _is_odd = re.compile(
 _is_heap = re.compile(rf"[^\w\s!-~]{{{_MAX_ACCENTS + 1},}}").search
 _is_odd_ascii = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]").search
 _line_ends = re.compile(rf"\r\n|[{_LINE_ENDS}]").sub
-_unseen = re.compile(rf"[{_CONTROLS}{_UNSEEN}{_UNSEEN_BEYOND}{_OVERRIDES}]").sub
+_never_kept = re.compile(rf"[{_CONTROLS}{_UNSEEN}{_UNSEEN_BEYOND}{_OVERRIDES}]")
+_unseen = _never_kept.sub
 _blanks = re.compile(rf"[{_BLANK}]").sub
 _fillers = re.compile("[\u3164\uffa0]").sub
 _by_company = re.compile(rf"[{_BY_COMPANY}{_BY_COMPANY_BEYOND}]+").sub
@@ -107,6 +108,12 @@ def clean_line(text: str) -> str:
     start = next((index for index, char in enumerate(text) if not _needs_letter(char)), len(text))
     text = text[start:]
     return text if _is_seen(text) else ""
+
+
+def is_raw(text: str) -> bool:
+    """Whether it holds characters that cleaning leaves out wherever they stand, so that it never was cleaned. Others go
+    or stay by their company, which a mask may have taken since."""
+    return _never_kept.search(text) is not None
 
 
 def _needs_letter(char: str) -> bool:

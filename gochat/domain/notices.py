@@ -325,5 +325,6 @@ _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Z
 
 
 def is_address(text: str) -> bool:
-    """Whether mail may be sent there."""
-    return len(text) <= 254 and _ADDRESS.fullmatch(text) is not None and ".." not in text
+    """Whether mail may be sent there. `=?` begins an encoded word: a header is read as what is encoded in it, which may
+    be another address, or an end of line."""
+    return len(text) <= 254 and _ADDRESS.fullmatch(text) is not None and ".." not in text and "=?" not in text

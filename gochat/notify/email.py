@@ -166,8 +166,21 @@ def _stuffed(message: bytes) -> bytes:
     return (text if text.endswith(b"\r\n") else text + b"\r\n") + b".\r\n"
 
 
+class Unwritable(Exception):
+    """No e-mail can be made of this. The text is for the operator."""
+
+
 def written(notification: Notification, templates: Templates, sender: str, receiver: str) -> bytes:
-    """The e-mail. Its `Message-ID` is the notification's id, so that a repeat can be told."""
+    """The e-mail. Its `Message-ID` is the notification's id, so that a repeat can be told. Raises Unwritable."""
+    try:
+        return _written(notification, templates, sender, receiver)
+    except Exception as error:
+        # The values come from tokens, rooms and settings, and Python's email package documents no exceptions. Of these
+        # only the name is told: their text repeats addresses and what was said.
+        raise Unwritable(f"the e-mail can't be written: {type(error).__name__}") from error
+
+
+def _written(notification: Notification, templates: Templates, sender: str, receiver: str) -> bytes:
     title, text = templates.rendered(notification)
     # Not every relay takes lines of 8 bits.
     message = EmailMessage(policy=SMTP.clone(cte_type="7bit"))
@@ -218,7 +231,7 @@ class Email:
                 await self._relay.deliver(self._sender, address, message)
         except trio.TooSlowError:
             return Retry(f"no answer within {self._timeout_s:g} s")
-        except NoAddress as error:
+        except (NoAddress, Unwritable) as error:
             return Retry(str(error))
         except ReceiverRefused as error:
             return Gone(str(error)) if error.for_good else Retry(str(error))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from gochat.cli import run
-from gochat.commands import EXIT_FAILED
-from gochat.commands.files import tell
+from gochat.commands import EXIT_FAILED, CommandError
+from gochat.commands.files import replacing, tell
 
 PAGE = 4_096
 MISSING = "gochat: a line is missing from standard output: {}\n"
@@ -110,3 +113,48 @@ def test_a_command_whose_output_finds_no_room_says_so(
     assert capsys.readouterr().err == (
         "gochat: standard output can't be written: write could not complete without blocking\n"
     )
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from gochat.commands.files import replacing
+with replacing(Path(sys.argv[1])) as part:
+    part.write_text("secret")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_command_left_goes_a_day_later(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "monday.db")], timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    with replacing(tmp_path / "monday.db") as part:
+        assert left.exists(), "it may be that of another command, which runs"
+        two_days_ago = time.time() - 2 * 24 * 3600
+        os.utime(left, (two_days_ago, two_days_ago))
+        with replacing(tmp_path / "tuesday.db"):
+            assert part.exists()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["monday.db", "tuesday.db"]
+
+
+def test_a_part_that_is_a_day_old_is_missed_by_its_command_alone(tmp_path: Path) -> None:
+    def stand_still() -> None:
+        with replacing(tmp_path / "slow.db") as part:
+            os.utime(part, (0, 0))
+            with replacing(tmp_path / "other.db"):
+                pass
+
+    with pytest.raises(CommandError, match="no such file"):
+        stand_still()
+    assert [file.name for file in tmp_path.iterdir()] == ["other.db"]
+
+
+def test_files_of_others_stay(tmp_path: Path) -> None:
+    others = [tmp_path / name for name in (".a.part", "a.gochat.part", ".gochat.parts")]
+    for file in others:
+        file.touch()
+        os.utime(file, (0, 0))
+    with replacing(tmp_path / "a"):
+        pass
+    assert all(file.exists() for file in others)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gochat.domain.display_text import bare_emoji, clean_body, clean_line
+from gochat.domain.display_text import bare_emoji, clean_body, clean_line, is_raw
 from gochat.policy.emoji import load_emoji
 from tests.cost import cpu_s
 
@@ -155,6 +155,22 @@ def test_no_control_and_no_open_turn_is_left(text: str) -> None:
         assert not {"\u202d", "\u202e"} & set(line)
         opened = sum(line.count(char) for char in "\u2066\u2067\u2068")
         assert opened == line.count("\u2069")
+
+
+@given(ODD)
+def test_what_was_cleaned_is_not_raw(text: str) -> None:
+    assert not is_raw(clean_body(text))
+    assert not is_raw(clean_line(text))
+
+
+@pytest.mark.parametrize("char", "\0\r\x1b\x85\xad\u202e\ufeff\U000e0001\U0010ffff")
+def test_what_stays_nowhere_is_raw_everywhere(char: str) -> None:
+    for text in (char, f"a{char}", f"{char}*", f"❤{char}\ufe0f"):
+        assert is_raw(text)
+
+
+def test_no_emoji_is_raw() -> None:
+    assert not any(map(is_raw, load_emoji().values()))
 
 
 @pytest.mark.parametrize(

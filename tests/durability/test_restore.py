@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,8 +17,10 @@ from typing import Any
 import pytest
 import trio
 
+from gochat.errors import StoreError
 from gochat.sim.checker import Evidence, Fact
 from gochat.store import setup
+from gochat.store.portable import backup, cluster, restore
 from tests import forked
 from tests.durability.crowd import FACTS, PAGE, Sender, create_groups, dm, fact, history
 from tests.durability.process import Served
@@ -261,3 +268,107 @@ def test_commands_refuse_what_would_lose_something(tmp_path: Path) -> None:
     assert "malformed" in run("restore", str(copy), "--yes", code=1)
     assert (data / "gochat.db").read_bytes() == before
     assert not [left for left in [*tmp_path.iterdir(), *data.iterdir()] if ".part" in left.name]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from gochat.store.portable.restore import staged
+from gochat.store.schema import connect
+with staged(Path(sys.argv[1]), Path(sys.argv[2])) as copy:
+    connect(str(copy.part)).execute("UPDATE meta SET epoch = epoch")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_copy_of_a_restore_that_was_killed_goes_with_the_next_one(tmp_path: Path) -> None:
+    data, copy = tmp_path / "data", tmp_path / "copy.db"
+    data.mkdir()
+    setup.prepare(str(data / "gochat.db"))
+    backup.back_up(data / "gochat.db", copy)
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", KILLED, str(copy), str(data / "gochat.db")], timeout=60)
+        assert done.returncode == -signal.SIGKILL
+    left = sorted(data.glob(".restore-*"))
+    assert [file.suffix for file in left] == [".part", ".part-shm", ".part-wal"], "the second took the first one's away"
+    with restore.staged(copy, data / "gochat.db") as staged:
+        assert list(data.glob(".restore-*.part")) == [staged.part]
+    assert not list(data.glob(".restore-*"))
+
+
+def test_a_copy_that_was_left_can_be_restored_itself(tmp_path: Path) -> None:
+    data, left = tmp_path / "data", tmp_path / "data" / ".restore-abc.part"
+    data.mkdir()
+    setup.prepare(str(data / "gochat.db"))
+    backup.back_up(data / "gochat.db", left)
+    with restore.staged(left, data / "gochat.db"):
+        assert left.exists()
+    assert left.exists()
+
+
+MADE_UP = [
+    "DELETE FROM meta",
+    "UPDATE meta SET epoch = x'00'",
+    "DELETE FROM clock",
+    "UPDATE clock SET commits = 'many'",
+    "DELETE FROM boot",
+    "UPDATE boot SET number = 'first'",
+    "INSERT INTO room (num, id, head, ts, messages, last) VALUES (1, 'group:tea', 0, 'soon', 0, 0)",
+    "INSERT INTO room (num, id, head, ts, messages, last) VALUES (1, 'group:tea', 'all', 5, 0, 0)",
+    "INSERT INTO tail (number, messages) VALUES (1, 'text')",
+    "INSERT INTO tail (number, messages) VALUES (1, x'c1')",
+    "DELETE FROM folding",
+    "DROP TABLE meta",
+    "DELETE FROM _sqlite_migrations WHERE name = 'm003_tail'",
+]
+
+
+@pytest.mark.parametrize("change", MADE_UP)
+def test_a_backup_that_is_made_up_is_refused_in_a_sentence(tmp_path: Path, change: str) -> None:
+    copy, data = tmp_path / "copy.db", tmp_path / "data"
+    data.mkdir()
+    setup.prepare(str(copy))
+    with closing(sqlite3.connect(copy)) as db:
+        db.execute(change)
+        db.commit()
+    with (
+        pytest.raises(StoreError, match=r"copy\.db is damaged|copy\.db can't be|can't be used"),
+        restore.staged(copy, data / "gochat.db"),
+    ):
+        pass
+    assert not list(data.iterdir())
+
+
+@pytest.mark.parametrize("change", ["DELETE FROM boot", "UPDATE boot SET number = 'first'", "DROP TABLE boot"])
+def test_a_database_that_is_damaged_can_be_replaced(tmp_path: Path, change: str) -> None:
+    copy, database = tmp_path / "copy.db", tmp_path / "gochat.db"
+    for file in (copy, database):
+        setup.prepare(str(file))
+    with closing(sqlite3.connect(database)) as db:
+        db.execute(change)
+        db.commit()
+    with restore.staged(copy, database) as staged:
+        assert restore.put_in_place(staged, database) is not None
+    assert backup.check(database).boot == 1
+
+
+@pytest.mark.parametrize(
+    "values", ["1, x'00', 'tea', x'00', 1", "1, 'c', x'01', x'00', 1", "1, 'c', 'tea', 'layout', 1"]
+)
+def test_a_backup_of_a_made_up_cluster_is_refused(tmp_path: Path, values: str) -> None:
+    setup.prepare(str(tmp_path / "copy.db"))
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as db:
+        db.execute(f"INSERT INTO cluster VALUES ({values})")
+        db.commit()
+    with pytest.raises(StoreError, match=r"copy\.db is damaged"):
+        cluster.read(tmp_path / "copy.db")
+
+
+@pytest.mark.parametrize("values", ["0, 1, 'far', x'00', 0, '[]'", "17, 1, 1, x'00', 0, '[]'"])
+def test_a_backup_of_made_up_positions_is_refused(tmp_path: Path, values: str) -> None:
+    setup.prepare(str(tmp_path / "copy.db"))
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as db:
+        db.execute(f"INSERT INTO log_position VALUES ({values})")
+        db.commit()
+    with pytest.raises(StoreError, match=r"copy\.db is damaged"):
+        cluster.positions(tmp_path / "copy.db")

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import trio
 
@@ -200,11 +201,43 @@ async def test_a_private_relay_is_refused(relays: ExitStack) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["", "bob", "a@b\r\nRCPT TO:<x@y>", "a b@c.example", "<a@b.example>", "a@b..c", "é@b.example"]
+    "address",
+    [
+        "",
+        "bob",
+        "a@b\r\nRCPT TO:<x@y>",
+        "a b@c.example",
+        "<a@b.example>",
+        "a@b..c",
+        "é@b.example",
+        # Encoded words: an end of line, and the address `x,other@evil.example`.
+        "=?utf-8?q?0=0a?=@b.example",
+        "=?utf-8?q?x=2cother=40evil.example?=@b.example",
+    ],
 )
 async def test_what_is_no_address_is_never_handed_in(address: str) -> None:
     channel = Email(Relay("127.0.0.1", 1, security="none"), "chat@chat.example", Templates(), SOON)
     assert await channel.send(NOTIFICATION, address) == GONE
+
+
+@pytest.mark.parametrize(
+    ("change", "sender"),
+    [
+        ({"ts": 1 << 53}, "chat@chat.example"),  # A year that no calendar of Python's has.
+        ({"sender_name": "\ud800"}, "chat@chat.example"),
+        ({"id": "x\ny"}, "chat@chat.example"),
+        ({}, "=?utf-8?q?0=0a?=@chat.example"),
+        ({}, "chat\n@chat.example"),
+    ],
+)
+async def test_what_no_mail_can_be_made_of_is_a_failure_and_raises_nothing(change: dict[str, Any], sender: str) -> None:
+    channel = Email(Relay("127.0.0.1", 1, security="none"), sender, Templates("{from}", "{from}"), SOON)
+    result = await channel.send(msgspec.structs.replace(NOTIFICATION, **change), "bob@mail.example")
+    assert isinstance(result, Retry)
+    assert result.reason in (
+        "the e-mail can't be written: ValueError",
+        "the e-mail can't be written: UnicodeEncodeError",
+    )
 
 
 async def test_an_address_may_be_looked_up(relays: ExitStack) -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
@@ -25,6 +25,7 @@ from gochat.store.write import write_buffer
 
 #: Called with the pages that are copied and all that there are; may raise to give up.
 Progress: TypeAlias = Callable[[int, int], None]
+ValueT = TypeVar("ValueT", int, str)
 
 #: Pages that are copied at a time: 1 MB.
 _STEP: Final = 256
@@ -172,6 +173,8 @@ def _checked(connection: sqlite3.Connection, file: Path) -> Checked:
     for (room,) in connection.execute(_HEADS):
         raise StoreError(f"{file} is damaged: the log of {room} has gaps")
     facts, rooms, newest = connection.execute("SELECT sum(head), count(*), max(ts) FROM room").fetchone()
+    if not isinstance(newest, int | None):
+        raise StoreError(f"{file} is damaged: a room's time is none")
     (rows,) = connection.execute("SELECT count(*) FROM fact").fetchone()
     if rows != (facts or 0):
         raise StoreError(f"{file} is damaged: it holds facts that belong to no log")
@@ -181,13 +184,26 @@ def _checked(connection: sqlite3.Connection, file: Path) -> Checked:
         if row is None or messages[0].seq != row[0] + 1 or messages[-1].seq != row[0] + len(messages):
             raise StoreError(f"{file} is damaged: what waits for the log of {messages[0].room} does not follow it")
     latest = [newest or 0, *(messages[-1].ts for messages in late.values())]
+    if has_table(connection, "folding"):
+        _only(connection, "SELECT version FROM folding", int, f"{file} is damaged: the version of its index")
+    boot = 0
+    if has_table(connection, "boot"):
+        boot = _only(connection, "SELECT number FROM boot", int, f"{file} is damaged: the number of its starts")
     last = LAST_COMMIT if has_table(connection, "tail") else "SELECT commits FROM clock"
     return Checked(
         facts=(facts or 0) + sum(map(len, late.values())),
         rooms=rooms,
         newest_ms=max(latest) or None,
-        commit=connection.execute(last).fetchone()[0],
-        epoch=connection.execute("SELECT epoch FROM meta").fetchone()[0],
-        boot=connection.execute("SELECT number FROM boot").fetchone()[0] if has_table(connection, "boot") else 0,
+        commit=_only(connection, last, int, f"{file} is damaged: the number of its last commit"),
+        epoch=_only(connection, "SELECT epoch FROM meta", str, f"{file} is damaged: its epoch"),
+        boot=boot,
         schema=len(migrations_of(connection)),
     )
+
+
+def _only(connection: sqlite3.Connection, query: str, kind: type[ValueT], problem: str) -> ValueT:
+    """The value that the query gives. Raises StoreError, whose text begins so, where it gives none of that kind."""
+    row = connection.execute(query).fetchone()
+    if row is None or not isinstance(row[0], kind):
+        raise StoreError(f"{problem} is missing, or of another kind")
+    return row[0]

@@ -55,6 +55,8 @@ def read(database: Path) -> Copy | None:
             if row is None:
                 return None
             cluster, name, layout, begun = row
+            if not (isinstance(cluster, str) and isinstance(name, str) and isinstance(layout, bytes)):
+                raise StoreError(f"{database} is damaged: it does not say of which cluster it is")
             return Copy(cluster, name, layout, bool(begun))
     except sqlite3.Error as error:
         raise StoreError(f"{database} can't be read: {error}") from error
@@ -108,9 +110,15 @@ def make_empty(file: Path, copy: Copy, epoch: str) -> None:
 def positions(database: Path) -> dict[int, int]:
     """By partition up to which n of the cluster's log the database has all of it. Raises StoreError."""
     found = dict.fromkeys(range(PARTITIONS), 0)
-    with closing(read_only(database)) as connection:
-        if has_table(connection, "log_position"):
-            found |= dict(connection.execute("SELECT partition, n FROM log_position"))
+    try:
+        with closing(read_only(database)) as connection:
+            if has_table(connection, "log_position"):
+                for partition, n in connection.execute("SELECT partition, n FROM log_position"):
+                    if partition not in found or not isinstance(n, int):
+                        raise StoreError(f"{database} is damaged: its position in the cluster's log is none")
+                    found[partition] = n
+    except sqlite3.Error as error:
+        raise StoreError(f"{database} can't be read: {error}") from error
     return found
 
 

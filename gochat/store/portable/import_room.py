@@ -1,7 +1,8 @@
 """A room's file back into a database: the same facts with the same seqs, times and keys, through the writer that
 recorded them the first time, so that all that follows from them comes out the same.
 
-A file is from outside: every fact is checked before it is written. All of it is one transaction.
+A file is from outside: every row is checked before it is written (file_rows.py), and whether each fact may follow the
+others. All of it is one transaction.
 """
 
 from __future__ import annotations
@@ -10,19 +11,27 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
-from gochat.domain.facts import AnyFact
-from gochat.domain.ids import dm_users, is_dm, is_name, is_room
-from gochat.domain.mentions import MOST_MENTIONS
+from gochat.domain.facts import AnyFact, Delete, Edit, Member, RecordedFact
+from gochat.domain.ids import dm_users, is_dm, is_room
 from gochat.errors import StoreError
-from gochat.protocol.problems import sentence
 from gochat.store.folder import check_alone
 from gochat.store.listing import relist
-from gochat.store.portable import file_schema
+from gochat.store.portable import file_rows, file_schema
 from gochat.store.portable.export_room import KIND_NAMES, SLICE, Progress
+from gochat.store.portable.file_rows import (
+    ChangeRow,
+    FactRow,
+    MemberRow,
+    RelationRow,
+    RowT,
+    SanctionRow,
+    SideRow,
+    Unfit,
+)
 from gochat.store.read.source import read_only
 from gochat.store.rows import MESSAGE
 from gochat.store.schema import SEQ_BITS, SEQ_MASK, connect
@@ -30,12 +39,6 @@ from gochat.store.setup import note, prepare
 from gochat.store.write.logs import Batch
 from gochat.store.write.notes import Notes
 from gochat.store.write.transaction import Writer
-
-#: The longest body and key that any settings allow.
-MOST_CHARS = 100_000
-MOST_KEY = 64
-
-_COLUMNS = "seq, ts, kind, sender, target, key, body, data"
 
 
 class Imported(NamedTuple):
@@ -47,6 +50,7 @@ class Imported(NamedTuple):
 
 
 class _File(NamedTuple):
+    path: Path
     connection: sqlite3.Connection
     room: str
     as_of: int
@@ -85,11 +89,11 @@ def _open(connection: sqlite3.Connection, file: Path) -> _File:
     (sound,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if sound != "ok":
         raise StoreError(f"{file} is damaged: {sound}")
-    kind, room, as_of = (
-        connection.execute("SELECT kind, room, as_of FROM meta").fetchone()
-        if connection.execute("SELECT 1 FROM pragma_table_info('meta') WHERE name = 'room'").fetchone()
-        else (file_schema.USER, "", 0)
-    )
+    of_room = connection.execute("SELECT 1 FROM pragma_table_info('meta') WHERE name = 'room'").fetchone()
+    meta = connection.execute("SELECT kind, room, as_of FROM meta").fetchone() if of_room else (file_schema.USER, "", 0)
+    if meta is None:
+        raise StoreError(f"{file} is damaged: it does not say what it is an export of")
+    kind, room, as_of = meta
     if kind != file_schema.ROOM:
         raise StoreError(f"{file} is no export of a room")
     if not isinstance(room, str) or not is_room(room):
@@ -97,7 +101,7 @@ def _open(connection: sqlite3.Connection, file: Path) -> _File:
     extent = connection.execute("SELECT min(seq), max(seq), count(*) FROM fact").fetchone()
     if not isinstance(as_of, int) or as_of > SEQ_MASK or extent != (1, as_of, as_of):
         raise StoreError(f"{file} does not hold the facts 1 to {as_of}")
-    return _File(connection, room, as_of)
+    return _File(file, connection, room, as_of)
 
 
 def _name(source: _File, room: str | None) -> str:
@@ -108,6 +112,7 @@ def _name(source: _File, room: str | None) -> str:
 
 class _Import:
     def __init__(self, source: _File, target: sqlite3.Connection, room: str, progress: Progress) -> None:
+        self._file = source.path
         self._source = source.connection
         self._as_of = source.as_of
         self._target = target
@@ -118,7 +123,10 @@ class _Import:
         self._messages = bytearray(source.as_of + 1)
         """By seq, whether the fact is a message."""
         self._lost: dict[int, str] = {}
-        """Messages without a body that no fact deletes, with their senders."""
+        """Messages without a body that no fact deletes, with their senders: they are deleted at the end."""
+        self._held: dict[int, str] = {}
+        """The same of messages that are here already. Their texts stay, unless one is edited by a fact that is new:
+        then the text here is an old one, and the file does not have the one that took its place."""
 
     def run(self) -> Imported:
         writer = Writer(self._target)
@@ -145,25 +153,29 @@ class _Import:
         """Raises StoreError unless the room's first facts, up to and with `upto`, are those of the file."""
         base = room_pk << SEQ_BITS
         there = self._target.execute(
-            "SELECT id & ?, ts, kind, sender, target, key, data FROM fact WHERE id > ? AND id <= ? ORDER BY id",
+            "SELECT id & ?, ts, kind, sender, target, key, data, delete_seq FROM fact"
+            " WHERE id > ? AND id <= ? ORDER BY id",
             (SEQ_MASK, base, base | upto),
         )
-        for row in self._source.execute(f"SELECT {_COLUMNS} FROM fact WHERE seq <= ? ORDER BY seq", (upto,)):
+        for row in self._rows(FactRow, "fact WHERE seq <= ? ORDER BY seq", upto):
             self._take(self._fact(row), row)
-            seq, ts, kind, sender, target, key, data = there.fetchone()
+            seq, ts, kind, sender, target, key, data, delete_seq = there.fetchone()
             # A key, like a body, may have been taken away since; and what a message mentions follows its body.
-            ours = (seq, ts, KIND_NAMES[kind], sender, target, None if kind == MESSAGE else _decode(data))
-            theirs = (*row[:5], None if row[2] == "message" else _decode(row[7]))
-            if ours != theirs or (key and row[5] and key != row[5]):
+            ours = (seq, ts, KIND_NAMES[kind], sender, target, None if kind == MESSAGE else file_rows.comparable(data))
+            told = None if row.kind == "message" else file_rows.comparable(row.data)
+            theirs = (row.seq, row.ts, row.kind, row.sender, row.target, told)
+            if ours != theirs or (key and row.key and key != row.key):
                 raise StoreError(
-                    f"{self._room} exists, and differs from the file from seq {row[0]} on; nothing was changed"
+                    f"{self._room} exists, and differs from the file from seq {seq} on; nothing was changed"
                 )
-        self._lost.clear()
+            if delete_seq is not None:
+                self._lost.pop(seq, None)  # Its text is gone here too, and an edit does not bring it back.
+        self._held, self._lost = self._lost, {}
         return upto
 
     def _batches(self, room_pk: int, after: int) -> Iterator[Batch]:
         facts: list[AnyFact] = []
-        for row in self._source.execute(f"SELECT {_COLUMNS} FROM fact WHERE seq > ? ORDER BY seq", (after,)):
+        for row in self._rows(FactRow, "fact WHERE seq > ? ORDER BY seq", after):
             facts.append(self._take(self._fact(row), row))
             if len(facts) == SLICE:
                 self._progress(self._last[0], self._as_of)
@@ -174,69 +186,69 @@ class _Import:
         # Messages that were deleted later than the file shows have no body: in the new room they are deleted now.
         for target, sender in self._lost.items():
             seq, ts = self._last = self._last[0] + 1, self._last[1]
-            facts.append(
-                _convert({"type": "delete", "room": self._room, "seq": seq, "ts": ts, "from": sender, "target": target})
-            )
+            facts.append(Delete(room=self._room, seq=seq, ts=ts, sender=sender, target=target))
         if facts:
             yield Batch(self._room, room_pk, facts)
         self._progress(self._as_of, self._as_of)
 
     # ------------------------------------------------------------------------------------------ one fact
 
-    def _fact(self, row: Any) -> AnyFact:
-        """Raises StoreError for what is no fact."""
-        seq, ts, kind, sender, target, key, body, data = row
-        fields = _decode(data) or {} if kind in ("reaction", "member", "group") else {}
-        # Over what `data` says, which is not checked by itself.
-        fields |= {"type": kind, "room": self._room, "seq": seq, "ts": ts, "from": sender}
-        if kind == "message":
-            fields |= {"body": body, "key": key, "reply_to": target, "mentions": _mentions(body, data)}
-        elif kind in ("edit", "delete", "reaction"):
-            fields["target"] = target
-        if kind == "edit":
-            found = self._source.execute("SELECT body, data FROM fact WHERE seq = ?", (target,)).fetchone()
-            fields |= {"body": found[0], "mentions": _mentions(*found)} if found else {"body": None}
-        try:
-            return _convert(fields)
-        except msgspec.MsgspecError as error:
-            raise StoreError(f"the file's fact {seq} is none: {sentence(error, 'fact')}") from error
+    def _rows(self, kind: type[RowT], rest: str, *values: int) -> Iterator[RowT]:
+        """The rows of a query that ends so. Raises StoreError for one that can't be."""
+        for found in self._source.execute(f"SELECT {file_rows.columns(kind)} FROM {rest}", values):
+            try:
+                yield file_rows.row_of(kind, found)
+            except Unfit as error:
+                place = f"fact {str(found[0])[:20]}" if kind is FactRow else f"a row of {rest.partition(' ')[0]}"
+                raise self._unfit(place, error) from error
 
-    def _take(self, fact: AnyFact, row: Any) -> AnyFact:
+    def _unfit(self, place: str, problem: object) -> StoreError:
+        return StoreError(f"{self._file}: {place} of {self._room} can't be: {problem}")
+
+    def _fact(self, row: FactRow) -> RecordedFact:
+        """Raises StoreError for what is no fact."""
+        text = None
+        if row.kind == "edit" and row.target is not None:
+            text = next(self._rows(FactRow, "fact WHERE seq = ?", row.target), None)
+        try:
+            return file_rows.fact_of(row, self._room, text)
+        except Unfit as error:
+            raise self._unfit(f"fact {row.seq}", error) from error
+
+    def _take(self, fact: RecordedFact, row: FactRow) -> RecordedFact:
         """Check that the fact may follow the last one. Raises StoreError."""
-        problem = self._problem(fact, row[2], row[4])
+        problem = self._problem(fact, row)
         if problem is not None:
-            raise StoreError(f"the file's fact {row[0]} can't be: {problem}")
-        if row[2] == "message":
+            raise self._unfit(f"fact {row.seq}", problem)
+        if row.kind == "message":
             self._messages[fact.seq] = 1
-            if row[6] is None:
+            if row.body is None:
                 self._lost[fact.seq] = fact.sender
-        elif row[2] == "delete":
-            self._lost.pop(row[4], None)
+        elif isinstance(fact, Edit) and fact.target in self._held:
+            self._lost[fact.target] = self._held.pop(fact.target)
+        elif isinstance(fact, Delete):
+            self._lost.pop(fact.target, None)
+            self._held.pop(fact.target, None)
         self._last = (fact.seq, fact.ts)
         return fact
 
-    def _problem(self, fact: AnyFact, kind: str, target: int | None) -> str | None:
+    def _problem(self, fact: RecordedFact, row: FactRow) -> str | None:
         room, (last, ts) = self._room, self._last
         if fact.seq != last + 1 or fact.seq > self._as_of:
             return f"it follows {last}"
-        if not ts <= fact.ts < 1 << 53:
+        if fact.ts < ts:
             return "it is older than the one before it"
-        mentions = getattr(fact, "mentions", None) or ()
-        if not all(map(is_name, [fact.sender, *getattr(fact, "users", ()), *mentions])):
-            return "it names somebody by no user id"
-        if len(mentions) > MOST_MENTIONS:
-            return "it mentions too many"
         if is_dm(room):
-            if kind in ("member", "group", "closed") or (kind == "message" and fact.sender not in dm_users(room)):
+            if row.kind in ("member", "group", "closed") or (
+                row.kind == "message" and fact.sender not in dm_users(room)
+            ):
                 return "not in a private room"
-        elif fact.seq == 1 and (kind != "member" or fact.sender not in getattr(fact, "users", ())):
+        elif fact.seq == 1 and not (isinstance(fact, Member) and fact.change == "added" and fact.sender in fact.users):
             return "a group begins with its owner"
-        if target is not None and not (0 < target < fact.seq):
+        if row.target is not None and row.target >= fact.seq:
             return "it is about what comes later"
-        if kind in ("edit", "delete", "reaction") and not self._messages[target or 0]:
+        if row.kind in ("edit", "delete", "reaction") and not self._messages[row.target or 0]:
             return "it is about no message"
-        if len(getattr(fact, "body", None) or "") > MOST_CHARS or len(getattr(fact, "key", None) or "") > MOST_KEY:
-            return "its text is too long"
         return None
 
     # ------------------------------------------------------------------------------------------ beside the log
@@ -245,58 +257,37 @@ class _Import:
         """The records that the file holds beside the log. Names are for users whom nobody here has heard of."""
         reads: dict[tuple[str, int], int] = {}
         users: dict[str, tuple[str | None, int | None]] = {}
-        for user, name, read in self._source.execute("SELECT user, name, read FROM member"):
-            if not isinstance(user, str) or not is_name(user):
-                continue
-            if isinstance(read, int) and read > 0:
-                reads[user, room_pk] = min(read, self._as_of)
-            if (
-                isinstance(name, str)
-                and not self._target.execute("SELECT 1 FROM user WHERE id = ?", (user,)).fetchone()
-            ):
-                users[user] = (name[:MOST_KEY], None)
+        for row in self._rows(MemberRow, "member"):
+            if row.read:
+                reads[row.user, room_pk] = min(row.read, self._as_of)
+            try:
+                name = file_rows.shown_name(row.name)
+            except Unfit as error:
+                raise self._unfit(f"member {row.user}", error) from error
+            if name and not self._target.execute("SELECT 1 FROM user WHERE id = ?", (row.user,)).fetchone():
+                users[row.user] = (name, None)
         if new:
-            self._copy(room_pk, "sanction", "user, kind, until, ts")
-            self._copy(
-                room_pk, "relation", "user, peer, contact, blocked_at, declined_ts, asked_at, asked_ts, withheld_at"
-            )
-            self._copy(room_pk, "relation_change", "n, at, ts, user, change")
+            self._copy(room_pk, "sanction", SanctionRow)
+            self._copy(room_pk, "relation", RelationRow)
+            self._copy(room_pk, "relation_change", ChangeRow)
             if is_dm(self._room):
                 relist(self._target, room_pk, self._room)
         return Notes(reads, users, {})
 
-    def _copy(self, room_pk: int, table: str, columns: str) -> None:
-        """Rows whose users are users, in a private room its own, and whose other values are of the column's kind."""
-        names = columns.split(", ")
-        rows = self._source.execute(f"SELECT {columns} FROM {table}").fetchall()
-        self._target.executemany(
-            f"INSERT OR IGNORE INTO {table} (num, {columns}) VALUES ({', '.join('?' * (len(names) + 1))})",
-            [(room_pk, *row) for row in rows if all(map(self._fits, names, row))],
-        )
-
-    def _fits(self, column: str, value: Any) -> bool:
-        if column in ("user", "peer"):
-            return (
-                isinstance(value, str) and is_name(value) and (not is_dm(self._room) or value in dm_users(self._room))
+    def _copy(self, room_pk: int, table: str, kind: type[SideRow]) -> None:
+        """Raises StoreError for a row that the room can't have."""
+        marks = ", ".join("?" * (len(kind.__struct_fields__) + 1))
+        for row in self._rows(kind, table):
+            if not self._belongs(row):
+                raise self._unfit(f"a row of {table}", "it belongs to another room")
+            self._target.execute(
+                f"INSERT OR IGNORE INTO {table} (num, {file_rows.columns(kind)}) VALUES ({marks})",
+                (room_pk, *msgspec.structs.astuple(row)),
             )
-        return isinstance(value, str if column in ("kind", "change") else int | None)
 
-
-def _convert(fields: dict[str, Any]) -> AnyFact:
-    fact: AnyFact = msgspec.convert(fields, AnyFact)
-    return fact
-
-
-def _mentions(body: str | None, data: Any) -> Any:
-    """The users whom a message with this body mentions, unchecked. Raises StoreError."""
-    return (_decode(data) or {}).get("mentions") or None if body is not None else None
-
-
-def _decode(data: Any) -> dict[str, Any] | None:
-    """The object in `data`; None where there is none. Raises StoreError for data that is no JSON object."""
-    if data is None:
-        return None
-    try:
-        return msgspec.json.decode(data, type=dict[str, Any])
-    except (msgspec.MsgspecError, TypeError) as error:
-        raise StoreError(f"the file holds data that is none: {sentence(error, 'fact')}") from error
+    def _belongs(self, row: SideRow) -> bool:
+        """Whether the room can have it: groups have sanctions, private rooms the relation of their two users."""
+        if isinstance(row, SanctionRow) or not is_dm(self._room):
+            return isinstance(row, SanctionRow) and not is_dm(self._room)
+        users = dm_users(self._room)
+        return row.users in (users, users[::-1]) or (not isinstance(row, RelationRow) and row.user in users)

@@ -28,6 +28,8 @@ from gochat.store.setup import prepare
 
 #: Suffixes of the files that stand beside a database while it is in use.
 _BESIDE = ("-wal", "-shm")
+#: The name of the copy, around random characters.
+_PREFIX, _SUFFIX = ".restore-", ".part"
 
 
 class Staged(NamedTuple):
@@ -41,12 +43,14 @@ class Staged(NamedTuple):
 @contextmanager
 def staged(file: Path, database: Path, progress: Progress = lambda done, goal: None) -> Iterator[Staged]:
     """Check the backup, copy it beside the database, and bring the copy to this release's schema. It is gone when the
-    block ends, unless `put_in_place` was called. Raises StoreError: nothing was changed."""
+    block ends, unless `put_in_place` was called; copies of restores that were killed go too. Nobody else may use the
+    folder. Raises StoreError: nothing was changed."""
     found = backup.check(file)
     if database.exists() and file.samefile(database):
         raise StoreError(f"{file} is the node's own database")
     try:
-        descriptor, name = tempfile.mkstemp(prefix=".restore-", suffix=".part", dir=database.parent)
+        _clear(database.parent, file)
+        descriptor, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX, dir=database.parent)
     except OSError as error:
         raise StoreError(f"{database.parent} can't be written to: {error.strerror}") from error
     os.close(descriptor)
@@ -62,8 +66,15 @@ def staged(file: Path, database: Path, progress: Progress = lambda done, goal: N
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"{file} can't be restored: {error}") from error
     finally:
-        for left in (part, *(Path(f"{name}{end}") for end in _BESIDE)):
-            left.unlink(missing_ok=True)
+        _unlink(part)
+
+
+def _clear(data: Path, file: Path) -> None:
+    """Take away what restores left that were killed: each a whole copy of a backup, with texts that were deleted later.
+    The folder is locked, so no living process works on one. The backup itself may be such a copy: it stays."""
+    for left in data.glob(f"{_PREFIX}*{_SUFFIX}"):
+        if not left.samefile(file):
+            _unlink(left)
 
 
 def put_in_place(copy: Staged, database: Path, *, keep: bool = True, joins: bool = False) -> Path | None:
@@ -136,9 +147,10 @@ def _put_back(database: Path, kept: Path) -> None:
     _unlink(kept)
 
 
-def _unlink(kept: Path) -> None:
-    for end in ("", *_BESIDE):
-        Path(f"{kept}{end}").unlink(missing_ok=True)
+def _unlink(file: Path) -> None:
+    """Take a database away, with what stands beside it. The database last: by its name the others are found."""
+    for end in (*_BESIDE, ""):
+        Path(f"{file}{end}").unlink(missing_ok=True)
 
 
 def _aside(database: Path) -> Path:
@@ -190,8 +202,9 @@ def _boot_of(database: Path) -> int:
     if not database.exists():
         return 0
     with suppress(sqlite3.Error, StoreError), closing(read_only(database)) as connection:
-        (boot,) = connection.execute("SELECT number FROM boot").fetchone()
-        return int(boot)
+        row = connection.execute("SELECT number FROM boot").fetchone()
+        if row is not None and isinstance(row[0], int):
+            return row[0]
     return 0
 
 
