@@ -72,7 +72,7 @@ class Timeline:
             self._forget_facts()
         self._add(page)
         for fact in page.entries:
-            if isinstance(fact, facts.OnMessage) and fact.seq > self.head and self._entry(fact.target) is not None:
+            if isinstance(fact, facts.OnMessage) and fact.seq > self.head and self.entry(fact.target) is not None:
                 self._change(fact)
         self.head = max(self.head, page.head)
         self.loaded = True
@@ -132,9 +132,15 @@ class Timeline:
             self.lowest = next(entry.seq for entry in self.entries if entry.fact is not None)
             self.begins = False
 
+    def entry(self, seq: int) -> Entry | None:
+        """The entry of a fact that is here."""
+        index = bisect_left(self.entries, (seq, 0), key=lambda entry: (entry.seq, entry.order))
+        found = self.entries[index] if index < len(self.entries) else None
+        return found if found is not None and found.seq == seq and found.order == 0 else None
+
     def message(self, seq: int) -> facts.Message | None:
         """A message that is here."""
-        entry = self._entry(seq)
+        entry = self.entry(seq)
         return entry.fact if entry is not None and isinstance(entry.fact, facts.Message) else None
 
     def messages(self) -> Iterator[facts.Message]:
@@ -159,7 +165,7 @@ class Timeline:
             # A page has messages as they are now: the facts that changed them are not shown.
             if isinstance(fact, facts.OnMessage | facts.Hidden):
                 continue
-            entry = self._entry(fact.seq)
+            entry = self.entry(fact.seq)
             if entry is None:
                 self._insert(fact, page.head)
             elif entry.as_of < page.head:
@@ -179,13 +185,8 @@ class Timeline:
         entry.as_of = as_of
         insort(self.entries, entry)
 
-    def _entry(self, seq: int) -> Entry | None:
-        index = bisect_left(self.entries, (seq, 0), key=lambda entry: (entry.seq, entry.order))
-        found = self.entries[index] if index < len(self.entries) else None
-        return found if found is not None and found.seq == seq and found.order == 0 else None
-
     def _change(self, fact: facts.OnMessage) -> None:
-        entry = self._entry(fact.target)
+        entry = self.entry(fact.target)
         if entry is None:
             self._waiting.append(fact)
             if len(self._waiting) > _MAX_WAITING:

@@ -192,16 +192,14 @@ class Viewport:
             receipt = render.receipt(state, state.current, entry.seq)
         selected = entry.fact is not None and entry.seq == self.selected
         answers = entry.fact.reply_to if isinstance(entry.fact, facts.Message) else None
-        quoted = None if answers is None else self._timeline.message(answers)
-        before_key = None if before is None else before.seq
+        quoted = None if answers is None else self._timeline.entry(answers)
+        # The key holds the entries themselves: an `id` may be that of a later entry once one is freed.
         key = (
-            state.current,
-            entry.seq,
-            entry.order,
+            entry,
             entry.version,
-            id(entry),
-            None if quoted is None else quoted.body,
-            before_key,
+            quoted,
+            None if quoted is None else quoted.version,
+            None if before is None else before.seq,
             self._width,
             receipt,
             selected,
