@@ -51,6 +51,11 @@ class RoomFront:
     def _note(self, line: str) -> None:
         self.desk.state.note(line.removeprefix("* "), self._room)
 
+    @property
+    def window(self) -> str:
+        """The room in which the command was typed, or STATUS."""
+        return self._room
+
     def list_rooms(self) -> None:
         rooms, me = self.desk.state.rooms, self.chat.user
         for entry in rooms.requests:

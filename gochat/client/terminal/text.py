@@ -171,6 +171,11 @@ def unsent_line(draft: Draft) -> str:
     return f"  {draft.number} to {to}: {body(draft.body)} [{why}]"
 
 
+def unfinished_line(to: str, typed: str) -> str:
+    """One text that was typed and neither sent nor carried out; `to` is its address, empty where there is none."""
+    return f"  to {inert(to)}: {body(typed)}" if to else f"  {body(typed)}"
+
+
 def presence_line(entry: PresenceEntry) -> str:
     if entry.online:
         return f"* {inert(entry.user)} is online"

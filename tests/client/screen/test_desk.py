@@ -366,6 +366,32 @@ async def test_leaving_waits_for_what_is_unsent(node: Node) -> None:
     assert not shown.desk.interrupted
 
 
+async def test_what_was_typed_is_told_when_the_server_ends_the_session(peer: Peer) -> None:
+    async with talking(peer, listed(0)) as (chat, visit):
+        shown = DeskGlass(chat, TEA)
+
+        async def end() -> None:
+            while (await visit.receive())["type"] != "group":
+                pass
+            shown.press(*"half", "meta enter", *"a thought", "meta 1", *"/jo")
+            await shown.sees("[gochat] /jo")
+            await visit.send(
+                {"type": "error", "code": "conflict", "message": "replaced", "temporary": False, "close": 4502}
+            )
+            await visit.close()
+
+        shown.type("/topic Green tea")
+        with pytest.RaisesGroup(Ended, flatten_subgroups=True):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(end)
+                await run(shown.desk, shown)
+        assert shown.desk.unfinished() == [
+            "  to group:tea: /topic Green tea",
+            "  to group:tea: half\n      | a thought",
+            "  /jo",
+        ]
+
+
 async def test_what_waits_is_seen_while_there_is_no_connection(peer: Peer) -> None:
     async with talking(peer, listed(0)) as (chat, visit), looking(chat, TEA) as ann:
         while (history := await visit.receive())["type"] != "history":
