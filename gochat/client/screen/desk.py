@@ -149,6 +149,7 @@ class Desk:
             self._recorded.pop((event.room, event.seq), None)
         if isinstance(event, Reset):
             self._drop_recorded(event.room)
+            self.viewport.forget(event.room)
         if isinstance(event, replies.Request):
             user = text.inert(event.user)
             self.state.note(f"{user} wants to write to you, in window {self.state.number(event.room)}", STATUS)

@@ -188,11 +188,7 @@ class State:
             case replies.Got():
                 self.receipts(event.room, {}, event.got)
             case Reset():
-                self.timeline(event.room).forget()
-                self._reads.pop(event.room, None)
-                self._got.pop(event.room, None)
-                self._joined.pop(event.room, None)
-                self._heads[event.room] = event.head
+                self._reset(event)
             case replies.Presence():
                 pass
             case replies.Error():
@@ -202,6 +198,18 @@ class State:
                 self.relations += 1
             return self._fact(event)
         return False
+
+    def _reset(self, event: Reset) -> None:
+        """Forget what belongs to the log that is gone."""
+        if event.room in self._timelines:
+            self._timelines[event.room].forget()
+        for known in (self._reads, self._got, self._joined, self.names, self.unread_from):
+            known.pop(event.room, None)
+        self._heads[event.room] = event.head
+
+    def _forget_mentions(self) -> None:
+        """Users whose other device has read them are called no longer."""
+        self.mentioned = {room for room in self.mentioned if self.unread(room)}
 
     def _fact(self, fact: Fact) -> bool:
         self.want_names([fact])

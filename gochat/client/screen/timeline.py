@@ -75,6 +75,7 @@ class Timeline:
             if isinstance(fact, facts.OnMessage) and fact.seq > self.head and self.entry(fact.target) is not None:
                 self._change(fact)
         self.head = max(self.head, page.head)
+        self._place_notes()
         self.loaded = True
         early, self._early = list(self._early), deque(maxlen=_MAX_EARLY)
         for fact in early:
@@ -123,6 +124,7 @@ class Timeline:
     def forget(self) -> None:
         """Drop everything but the notices; the newest page is to be fetched."""
         self._forget_facts()
+        self._early.clear()  # They are of the log that is gone.
         self.loaded = False
 
     def trim(self) -> None:
@@ -156,6 +158,12 @@ class Timeline:
         self.head = self.lowest = self._complete_after = 0
         self._waiting.clear()
         self.begins = False
+
+    def _place_notes(self) -> None:
+        """Put notices behind the latest fact where the log was longer when they came: later facts go below them."""
+        for entry in self.entries:
+            if entry.fact is None:
+                entry.seq = min(entry.seq, self.head)
 
     def _add(self, page: Page) -> None:
         first = page.entries[0].seq if page.entries else 1

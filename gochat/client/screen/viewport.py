@@ -55,6 +55,13 @@ class Viewport:
         """Show the end."""
         self._anchors.pop(self._state.current, None)
 
+    def forget(self, room: str) -> None:
+        """The log of a room is another one: its numbers stand for other messages now."""
+        self._anchors.pop(room, None)
+        self._left.pop(room, None)
+        if room == self._state.current:
+            self.selected = None
+
     def rows(self, width: int, height: int, drafts: Sequence[Draft]) -> list[Row]:
         """Exactly `height` rows of at most `width` columns, the end of them at the bottom."""
         self._width, self._height = width, height

@@ -433,6 +433,19 @@ async def test_a_message_that_is_deleted_while_its_page_is_read_is_not_shown(pee
         await ann.sees("m187", "m189", "#188 <bob> (deleted)")
 
 
+async def test_a_mark_goes_with_the_log_that_it_was_in(peer: Peer) -> None:
+    async with talking(peer, listed(3)) as (chat, _):
+        desk = Desk(chat, to=TEA, ring=lambda: None)
+        desk.newest_page(page([message(seq) for seq in range(1, 61)]))
+        desk.viewport.rows(60, 20, [])
+        desk.viewport.select(-1)
+        desk.viewport.scroll(30)
+        assert desk.viewport.selected == 60 and not desk.viewport.follows
+        desk.take(Reset(room=TEA, epoch="e2", head=2))
+        assert desk.viewport.selected is None, "what is typed would answer another message"
+        assert desk.viewport.follows
+
+
 async def test_rooms_that_a_list_can_not_read_are_named(peer: Peer) -> None:
     async with talking(peer, rooms_next="c") as (chat, visit), looking(chat, None) as ann:
         while (groups := await visit.receive())["type"] != "groups":

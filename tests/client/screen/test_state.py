@@ -173,8 +173,12 @@ def test_connection_and_reset() -> None:
     made.take(Online(welcome), 0.0)
     assert made.offline is None
     assert "group:new" in made.order
+    made.names[TEA] = ["ann", "bob"]
+    made.unread_from[TEA] = 3
     made.take(Reset(room=TEA, epoch="f", head=0), 0.0)
     assert not made.timeline(TEA).loaded
+    assert TEA not in made.names, "members may have been added since: they are listed anew"
+    assert TEA not in made.unread_from
 
 
 def test_only_so_many_rooms_keep_their_messages() -> None:
