@@ -42,6 +42,8 @@ class RoomFront:
         self.chat = desk.chat
         self.unsent = desk.unsent
         self._room = room
+        self._marked = desk.viewport.selected if room == desk.state.current else None
+        """Commands that wait for the server mean the message that was marked when they were typed."""
         self.say: Callable[[str], None] = self._say
         self.note: Callable[[str], None] = self._note
 
@@ -123,8 +125,8 @@ class RoomFront:
     def chosen(self, *, own: bool) -> int:
         """The message that a command without a number means: the marked one, else the latest of the user's own, or of
         the others. Raises Misused if there is none."""
-        if self.desk.viewport.selected is not None and self._room == self.desk.state.current:
-            return self.desk.viewport.selected
+        if self._marked is not None:
+            return self._marked
         me = self.chat.user
         for message in self.desk.state.timeline(self.room()).messages():
             if (message.sender == me) is own:

@@ -14,6 +14,7 @@ from gochat.client.screen.commands import ALIASES, COMMANDS
 from gochat.client.screen.desk import Desk
 from gochat.client.screen.keys import KEYS
 from gochat.client.screen.run import run
+from gochat.client.screen.tasks import obey
 from gochat.node import Node
 from tests.client.conftest import enter
 from tests.client.glass import PATIENCE_S, Glass
@@ -431,6 +432,25 @@ async def test_a_message_that_is_deleted_while_its_page_is_read_is_not_shown(pee
         await ann.sees("m201")
         await told(older, *range(180, 190))
         await ann.sees("m187", "m189", "#188 <bob> (deleted)")
+
+
+async def test_a_command_means_the_message_that_was_marked_when_it_was_typed(peer: Peer) -> None:
+    async with talking(peer, listed(3)) as (chat, visit):
+        desk = Desk(chat, to=TEA, ring=lambda: None)
+        desk.newest_page(page([message(seq, sender="ann") for seq in (1, 2, 3)]))
+        desk.viewport.rows(60, 20, [])
+        for _ in range(3):
+            desk.viewport.select(-1)
+        assert desk.viewport.selected == 1
+        desk.insert("/delete")
+        desk.submit()
+        desk.viewport.selected = None  # Esc, while the command waits for its turn.
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(obey, desk)
+            desk.signal.set()
+            deleted = await visit.expect("delete")
+            nursery.cancel_scope.cancel()
+        assert deleted["seq"] == 1
 
 
 async def test_a_mark_goes_with_the_log_that_it_was_in(peer: Peer) -> None:
