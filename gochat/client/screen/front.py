@@ -102,7 +102,12 @@ class RoomFront:
         return self.to()[6:]
 
     async def write_to(self, to: str) -> None:
-        self.go_to(to)
+        desk = self.desk
+        if desk.state.current == self._room and not desk.composer.text and desk.composer.search is None:
+            self.go_to(to)
+        else:
+            # The user has gone on meanwhile, and what is being typed must not end up in another room.
+            self.note(f"{text.inert(to)} is there: /join {text.inert(to)} goes to it")
 
     def go_to(self, to: str) -> None:
         """Open the room of an address. Raises Misused if it is none."""

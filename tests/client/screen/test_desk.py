@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from gochat.client import Chat, Ended, Reset
 from gochat.client.screen.commands import ALIASES, COMMANDS
@@ -451,6 +452,23 @@ async def test_a_command_means_the_message_that_was_marked_when_it_was_typed(pee
             deleted = await visit.expect("delete")
             nursery.cancel_scope.cancel()
         assert deleted["seq"] == 1
+
+
+async def test_a_new_group_takes_no_text_that_is_being_typed(peer: Peer) -> None:
+    async with talking(peer, listed(0)) as (chat, visit), trio.open_nursery() as nursery:
+        desk = Desk(chat, to="user:bob", ring=lambda: None)
+        nursery.start_soon(obey, desk)
+        await trio.testing.wait_all_tasks_blocked()
+        desk.insert("/group create milk")
+        desk.submit()
+        created = await visit.expect("group")
+        desk.insert("between ")
+        await visit.reply(created, "ok")
+        while desk.commands:
+            await trio.sleep(0.01)
+        desk.insert("us")
+        assert (desk.state.current, desk.composer.text) == ("dm:ann:bob", "between us")
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_mark_goes_with_the_log_that_it_was_in(peer: Peer) -> None:
