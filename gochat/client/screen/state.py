@@ -217,6 +217,8 @@ class State:
         timeline = self._timelines.get(fact.room)
         if timeline is not None:
             timeline.take(fact)
+            if fact.room != self.current:
+                timeline.trim()
         gone = fact.room not in self.rooms
         if fact.room not in self.order and not gone:
             self.order.append(fact.room)

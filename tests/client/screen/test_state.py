@@ -8,6 +8,7 @@ import pytest
 
 from gochat.client import Listed, Offline, Online, Reset
 from gochat.client.screen.state import MAX_TIMELINES, MAX_TYPING, STATUS, TYPING_S
+from gochat.client.screen.timeline import MAX_ENTRIES
 from gochat.domain import facts
 from gochat.protocol import replies
 from gochat.protocol.entries import ContactState
@@ -100,6 +101,19 @@ def test_typing_goes_stale_and_ends_with_the_message() -> None:
     for number in range(100):
         made.take(replies.Typing(room=TEA, sender=f"u{number}"), 20.0)
     assert len(made.typists(TEA, 20.0)) <= MAX_TYPING
+
+
+def test_rooms_that_are_not_looked_at_keep_no_more_than_others() -> None:
+    made = state(group(last=last(5)), contact(last=last(9)), to=TEA)
+    made.timeline(TEA).newest_page(page([message(1)]))
+    made.open(BOB)
+    for seq in range(2, 2 * MAX_ENTRIES):
+        made.take(message(seq), 0.0)
+    assert len(made.timeline(TEA).entries) <= MAX_ENTRIES
+    assert made.timeline(TEA).head == 2 * MAX_ENTRIES - 1
+    made.take(Reset(room="group:other", epoch="f", head=0), 0.0)
+    made.take(message(1, room="group:other"), 0.0)
+    assert not made.timeline("group:other")._early, "nobody has looked there: the page will have it"
 
 
 def test_readers_are_those_who_got_there() -> None:
