@@ -171,6 +171,7 @@ class State:
                 self.offline = None
                 self.shown.ask_again()
                 self._number_rooms()
+                self._forget_mentions()
                 return False
             case Listed():
                 self._number_rooms()
@@ -183,8 +184,9 @@ class State:
             case replies.Typing():
                 self.shown.want([event.sender])
                 self._typing_now(event, now)
-            case replies.Read() if event.sender != self.me:
+            case replies.Read():
                 self.receipts(event.room, {event.sender: event.seq}, {})
+                self._forget_mentions()
             case replies.Got():
                 self.receipts(event.room, {}, event.got)
             case Reset():
@@ -225,6 +227,8 @@ class State:
         if gone and fact.room in self.order:
             # The window stays, and so does what is being typed there: it must not end up in another room.
             self.note("you are no longer in this group; /close takes it off the list", fact.room, "error")
+        if gone:
+            self.names.pop(fact.room, None)
         if isinstance(fact, facts.Member) and fact.change == "added":
             self.receipts(fact.room, {}, {}, dict.fromkeys(fact.users, fact.seq))
         if isinstance(fact, facts.Member) and (members := self.names.get(fact.room)) is not None:
@@ -263,7 +267,8 @@ class State:
     # ------------------------------------------------------------------------------------------ typing, receipts
 
     def _typing_now(self, event: replies.Typing, now: float) -> None:
-        typists = self._typing.setdefault(event.room, {})
+        typing = self._typing.get(event.room, {})
+        typists = self._typing[event.room] = {user: until for user, until in typing.items() if until > now}
         if event.sender in typists or len(typists) < MAX_TYPING:
             typists[event.sender] = now + TYPING_S
 

@@ -207,7 +207,7 @@ class Timeline:
 def _changed(message: facts.Message, fact: facts.OnMessage) -> facts.Message:
     match fact:
         case facts.Edit() if fact.body is not None and message.body is not None:
-            return msgspec.structs.replace(message, body=fact.body, edited=fact.ts)
+            return msgspec.structs.replace(message, body=fact.body, mentions=fact.mentions, edited=fact.ts)
         case facts.Delete():
             return msgspec.structs.replace(message, body=None, reactions=None, deleted=fact.ts)
         case facts.Reaction():

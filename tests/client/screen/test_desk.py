@@ -15,7 +15,7 @@ from gochat.client.screen.commands import ALIASES, COMMANDS
 from gochat.client.screen.desk import Desk
 from gochat.client.screen.keys import KEYS
 from gochat.client.screen.run import run
-from gochat.client.screen.tasks import obey
+from gochat.client.screen.tasks import mark_read, obey
 from gochat.node import Node
 from tests.client.conftest import enter
 from tests.client.glass import PATIENCE_S, Glass
@@ -482,6 +482,20 @@ async def test_a_mark_goes_with_the_log_that_it_was_in(peer: Peer) -> None:
         desk.take(Reset(room=TEA, epoch="e2", head=2))
         assert desk.viewport.selected is None, "what is typed would answer another message"
         assert desk.viewport.follows
+
+
+async def test_what_was_read_is_told_again_where_the_server_did_not_take_it(peer: Peer) -> None:
+    async with talking(peer, {**listed(3), "unread": 3}) as (chat, visit):
+        desk = Desk(chat, to=TEA, ring=lambda: None)
+        desk.newest_page(page([message(seq) for seq in (1, 2, 3)]))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(mark_read, desk)
+            await trio.testing.wait_all_tasks_blocked()
+            desk.signal.set()
+            read = await visit.expect("read")
+            await visit.refuse(read, "unavailable", temporary=True)
+            assert (await visit.expect("read"))["seq"] == 3
+            nursery.cancel_scope.cancel()
 
 
 async def test_rooms_that_a_list_can_not_read_are_named(peer: Peer) -> None:

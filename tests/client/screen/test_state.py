@@ -103,6 +103,22 @@ def test_typing_goes_stale_and_ends_with_the_message() -> None:
     assert len(made.typists(TEA, 20.0)) <= MAX_TYPING
 
 
+def test_users_who_stopped_typing_take_no_place_from_others() -> None:
+    made = state(group(last=last(5)))
+    for number in range(MAX_TYPING):
+        made.take(replies.Typing(room=TEA, sender=f"u{number}"), 10.0)
+    made.take(replies.Typing(room=TEA, sender="bob"), 10.0 + TYPING_S)
+    assert made.typists(TEA, 10.0 + TYPING_S) == ["bob"]
+
+
+def test_a_mention_that_was_read_on_another_device_calls_no_longer() -> None:
+    made = state(group(last=last(5)), contact(last=last(9)))
+    made.take(message(1, "ann: look"), 0.0)
+    assert made.mentioned == {TEA}
+    made.take(replies.Read(room=TEA, sender="ann", seq=1), 0.0)
+    assert not made.mentioned
+
+
 def test_rooms_that_are_not_looked_at_keep_no_more_than_others() -> None:
     made = state(group(last=last(5)), contact(last=last(9)), to=TEA)
     made.timeline(TEA).newest_page(page([message(1)]))
@@ -155,6 +171,14 @@ def test_a_group_that_one_left_stays_until_it_is_closed() -> None:
     assert made.timeline(TEA).entries[-1].note.startswith("you are no longer in this group")
     made.close(TEA)
     assert made.order == [STATUS]
+
+
+def test_members_are_listed_anew_once_one_is_back() -> None:
+    made = state(group(last=last(5)))
+    made.names[TEA] = ["ann", "bob"]
+    made.take(member(1, "removed", "ann"), 0.0)
+    made.take(member(7, "added", "ann"), 0.0)
+    assert TEA not in made.names, "nobody told who came and went meanwhile"
 
 
 def test_members_come_and_go() -> None:

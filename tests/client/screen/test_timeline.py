@@ -243,3 +243,11 @@ def test_a_notice_is_not_shown_below_what_comes_after_a_rollback() -> None:
     timeline.take(message(2, "two"))
     timeline.add_note("new")
     assert bodies(timeline) == ["one", "from before", "again", "two", "new"]
+
+
+def test_an_edit_tells_whom_it_mentions() -> None:
+    timeline = Timeline()
+    timeline.newest_page(page([message(1, "@bob", mentions=["bob"])]))
+    timeline.take(on(facts.Edit, 2, 1, body="@eve", mentions=["eve"]))
+    told = timeline.message(1)
+    assert told is not None and (told.body, told.mentions) == ("@eve", ["eve"])
