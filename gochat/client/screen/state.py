@@ -148,7 +148,7 @@ class State:
         """The name of a room, for its row in the list."""
         if room == STATUS:
             return "gochat"
-        return self.name(ids.peer(room, self.me)) if ids.is_dm(room) else room.removeprefix("group:")
+        return self.name(ids.peer(room, self.me)) if ids.is_dm(room) else text.inert(room.removeprefix("group:"))
 
     def name(self, user: str) -> str:
         """A user's name as it is shown, on one line; the id where no name is known."""

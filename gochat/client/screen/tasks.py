@@ -175,7 +175,9 @@ async def _look_up(desk: Desk, room: str) -> None:
         return
     desk.state.met.add(user)
     if not await desk.chat.is_known(user):
-        desk.state.note(f"nobody has signed in as {user} yet; they will see what you write when they do", room)
+        desk.state.note(
+            f"nobody has signed in as {text.inert(user)} yet; they will see what you write when they do", room
+        )
         desk.signal.set()
 
 

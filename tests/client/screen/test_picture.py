@@ -395,3 +395,16 @@ def test_a_quoted_message_is_told_as_deleted_once_it_is_here() -> None:
     older = [*(message(seq) for seq in range(1, 4)), message(4, None, deleted=NOON)]
     shown.state.timeline(TEA).older_page(page(older, head=6), 5)
     assert shown.messages()[-2] == "      > #4 bob: (deleted)"
+
+
+def test_no_name_of_a_room_or_user_reaches_the_terminal_as_a_control() -> None:
+    hostile = "x\x1b[2Jy\u202e"
+    here = state(
+        group(f"group:{hostile}", title=hostile, last=last(5)),
+        requests=[RequestEntry(user=hostile, name=hostile, room=f"dm:ann:{hostile}", head=1, last=last(7))],
+        user="ann",
+    )
+    shown = Shown(here, columns=100)
+    for room in list(here.order):
+        here.open(room)
+        assert all(line.isprintable() for line in shown.lines()), room
