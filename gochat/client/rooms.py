@@ -145,6 +145,8 @@ class Rooms:
                 self._message(changed, fact)
             case facts.Edit() if changed.last and changed.last.seq == fact.target and fact.body is not None:
                 changed.last = msgspec.structs.replace(changed.last, body=fact.body[:_LAST_CHARS])
+            case facts.Delete() if changed.last and changed.last.seq == fact.target:
+                changed.last = msgspec.structs.replace(changed.last, body="", deleted=fact.ts)
             case facts.Group() if isinstance(changed, RoomEntry):
                 changed.title = changed.title if fact.title is None else fact.title
                 if fact.post is not None:
@@ -187,7 +189,7 @@ class Rooms:
 
     def _message(self, entry: Entry, fact: facts.Message) -> None:
         body = fact.body or ""
-        entry.last = Last(seq=fact.seq, ts=fact.ts, sender=fact.sender, body=body[:_LAST_CHARS])
+        entry.last = Last(seq=fact.seq, ts=fact.ts, sender=fact.sender, body=body[:_LAST_CHARS], deleted=fact.deleted)
         if fact.sender == self._me:
             entry.read, entry.unread, entry.mentions = fact.seq, 0, 0  # To write is to have read.
         else:

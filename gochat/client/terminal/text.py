@@ -290,7 +290,10 @@ def _unread(entry: ContactEntry | RoomEntry) -> str:
 
 
 def _last(last: Last | None) -> str:
-    return f": {clock(last.ts)} {inert(last.sender)}: {inert(last.body)}" if last else ""
+    if last is None:
+        return ""
+    said = "(deleted)" if last.deleted is not None else inert(last.body)
+    return f": {clock(last.ts)} {inert(last.sender)}: {said}"
 
 
 def fact_text(fact: Fact, named: Callable[[str], str] = inert) -> str:
