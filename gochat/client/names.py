@@ -66,6 +66,9 @@ class ShownNames:
         for user in users:
             del self._wanted[user]
         self._asked |= dict.fromkeys(users)
+        # Names of earlier ones are forgotten too: they are asked for again when they are to be shown.
+        for oldest in list(self._asked)[: max(0, len(self._asked) - MAX_NAMES)]:
+            del self._asked[oldest]
         return users
 
     def learn(self, names: Mapping[str, str]) -> None:

@@ -14,6 +14,7 @@ from gochat.commands.files import note, stdin_descriptor
 
 if TYPE_CHECKING:
     from gochat.client import Chat, TokenSource
+    from gochat.client.screen.desk import Desk
     from gochat.client.terminal.console import Console
     from gochat.client.unsent import Unsent
 
@@ -40,7 +41,7 @@ def chat(to: str | None, url: str, token: TokenSource | None, plain: bool, mouse
     The screen shows your rooms, with unread messages and presence, and the messages of one of them; TO (user:NAME or
     group:NAME) is the first. Your text goes there. Lines that begin with / are commands, /help lists them and the
     keys. Users who have not written to you before ask first: accept, or write back. Lost connections are made again,
-    and messages that you wrote meanwhile are sent then.
+    and messages that you wrote meanwhile are sent then. Texts that are not finished at the end are printed.
 
     With --plain each line you type goes to TO, and messages of all rooms show as lines.
 
@@ -86,6 +87,7 @@ def _full(to: str | None, url: str, token: TokenSource | None, mouse: bool) -> i
     finally:
         if desk is not None:
             _tell_unsent(desk)
+            _tell_unfinished(desk)
     if desk is None or not desk.unsent:
         return EXIT_OK
     return EXIT_INTERRUPTED if not finished or desk.interrupted else EXIT_FAILED
@@ -129,3 +131,13 @@ def _tell_unsent(front: Front) -> None:
         note(f"* {counted(len(front.unsent), 'message')} not sent:")
         for draft in front.unsent:
             note(unsent_line(draft))
+
+
+def _tell_unfinished(desk: Desk) -> None:
+    from gochat.domain.plurals import counted
+
+    lines = desk.unfinished()
+    if lines:
+        note(f"* {counted(len(lines), 'text')} not finished:")
+        for line in lines:
+            note(line)

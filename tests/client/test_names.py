@@ -59,3 +59,13 @@ def test_the_oldest_are_forgotten() -> None:
     names.learn({f"u{number}": f"User {number}" for number in range(MAX_NAMES + 1)})
     assert names.of("u0") == "u0"
     assert names.of("u1") == "User 1"
+
+
+def test_a_user_whose_name_was_forgotten_is_asked_for_again() -> None:
+    names = ShownNames()
+    for first in range(0, 2 * MAX_NAMES, 100):
+        names.want(f"u{number}" for number in range(first, first + 100))
+        names.learn({user: user.upper() for user in names.wanted(100)})
+    assert names.of("u0") == "u0"
+    names.want(["u0", f"u{2 * MAX_NAMES - 1}"])
+    assert names.wanted(9) == ["u0"]

@@ -9,6 +9,7 @@ import pytest
 from gochat.client.events import Listed, Online
 from gochat.client.positions import Reset
 from gochat.client.rooms import Rooms
+from gochat.client.terminal import text
 from gochat.client.unread import MAX_COUNTED, MAX_DELETIONS
 from gochat.domain import facts
 from gochat.protocol import replies
@@ -196,6 +197,19 @@ def test_an_edit_of_the_latest_message_shows() -> None:
     assert last is not None
     assert last.body == "hello"
     assert known.groups[0].unread == 1
+
+
+def test_the_latest_message_is_told_as_deleted_and_its_text_is_gone() -> None:
+    known = rooms(
+        message(TEA, 10, "bob", "secret"),
+        facts.Delete(room=TEA, seq=11, ts=7, sender="bob", target=10),
+        facts.Delete(room=TEA, seq=12, ts=8, sender="bob", target=3),
+    )
+    (group_entry,) = known.groups
+    assert group_entry.last == Last(seq=10, ts=1_010, sender="bob", body="", deleted=7)
+    assert text.room_line(group_entry).endswith(" bob: (deleted)")
+    known.take(facts.Message(room=TEA, seq=13, ts=9, sender="bob", deleted=10))
+    assert known.groups[0].last == Last(seq=13, ts=9, sender="bob", body="", deleted=10)
 
 
 def test_a_new_connection_tells_which_requests_wait_now() -> None:

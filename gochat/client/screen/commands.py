@@ -80,7 +80,7 @@ def _window(front: RoomFront, rest: str) -> None:
         front.desk.open(state.last)
     elif wanted == "list":
         for number, room in enumerate(state.order, 1):
-            front.say(f"  {number:>2} {state.address(room) if room != STATUS else state.title(room)}")
+            front.say(f"  {number:>2} {text.inert(state.address(room)) if room != STATUS else state.title(room)}")
     elif wanted == "close":
         _close(front, "")
     else:
@@ -95,7 +95,9 @@ def _close(front: RoomFront, rest: str) -> None:
     room = front.room()
     front.desk.close(room)
     if room.startswith("group:"):
-        front.desk.state.note(f"{room} is off the list until somebody writes there; /group leave leaves a group")
+        front.desk.state.note(
+            f"{text.inert(room)} is off the list until somebody writes there; /group leave leaves a group"
+        )
 
 
 def _clear(front: RoomFront, rest: str) -> None:

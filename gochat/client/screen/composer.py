@@ -5,7 +5,8 @@ Keys are those of a shell's line editor. The text may have several lines.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 from gochat.client.screen.search import Search
 from gochat.client.screen.width import clusters
@@ -14,6 +15,16 @@ from gochat.client.screen.width import clusters
 MAX_HISTORY: Final = 500
 #: Characters that an unfinished text may have; no server takes a message that long, and a paste may be a whole file.
 MAX_CHARS: Final = 20_000
+
+
+class Unfinished(NamedTuple):
+    """The input of a room that is not looked at."""
+
+    text: str = ""
+    cursor: int = 0
+    at: int | None = None
+    typed: str = ""
+    """The text that was being typed when the history was looked at; `text` is then the one at `at` there."""
 
 
 class Composer:
@@ -28,8 +39,8 @@ class Composer:
         self._at: int | None = None
         """The place in the history of the text that is shown, None for the one that is being typed."""
         self._typed = ""
-        """The text that was being typed when the history was looked at."""
-        self._drafts: dict[str, tuple[str, int]] = {}
+        """The text that was being typed when the history was looked at; empty while `_at` is None."""
+        self._drafts: dict[str, Unfinished] = {}
 
     def set(self, text: str, cursor: int | None = None) -> None:
         """Replace the text; the cursor goes to its end, unless told otherwise."""
@@ -54,14 +65,27 @@ class Composer:
         return text
 
     def switch(self, old: str | None, new: str | None) -> None:
-        """Keep the unfinished text of one room, and go on with that of the other."""
+        """Keep the unfinished text of one room, and go on with that of the other. A search ends with what was being
+        typed before it, which belongs to the old room."""
+        self.end_search(taken=False)
         if old is not None:
             self._drafts.pop(old, None)
-            if self.text:
-                self._drafts[old] = (self.text, self.cursor)
-        text, cursor = self._drafts.get(new or "", ("", 0))
-        self._at, self._typed = None, ""
-        self.set(text, cursor)
+            if self.text or self._typed:
+                self._drafts[old] = Unfinished(self.text, self.cursor, self._at, self._typed)
+        kept = self._drafts.get(new or "", Unfinished())
+        self._at, self._typed = kept.at, kept.typed
+        self.set(kept.text, kept.cursor)
+
+    def unfinished(self, current: str) -> Iterator[tuple[str, str]]:
+        """Each room with a text that was begun there and never finished; `current` is the room of the input. Texts that
+        were only fetched from the history are none."""
+        kept = self.search.kept[0] if self.search is not None else self.text
+        shown = {**self._drafts, current: Unfinished(kept, 0, self._at, self._typed)}
+        for room, draft in shown.items():
+            if draft.at is None or draft.text not in self.history:
+                yield room, draft.text
+            if draft.at is not None:
+                yield room, draft.typed
 
     def forget(self, room: str) -> None:
         """Drop the unfinished text of a room."""
@@ -193,6 +217,7 @@ class Composer:
         if index >= len(self.history):
             self._at = None
             self.set(self._typed)
+            self._typed = ""
         else:
             self._at = index
             self.set(self.history[index])

@@ -49,6 +49,7 @@ class WaitingCommand(NamedTuple):
     command: Command
     front: RoomFront
     arguments: str
+    typed: str
 
 
 class Desk:
@@ -148,6 +149,7 @@ class Desk:
             self._recorded.pop((event.room, event.seq), None)
         if isinstance(event, Reset):
             self._drop_recorded(event.room)
+            self.viewport.forget(event.room)
         if isinstance(event, replies.Request):
             user = text.inert(event.user)
             self.state.note(f"{user} wants to write to you, in window {self.state.number(event.room)}", STATUS)
@@ -241,7 +243,7 @@ class Desk:
             raise Misused("too many commands wait for the server")
         kept = self.composer.take()
         if iscoroutinefunction(command.action):
-            self.commands.append(WaitingCommand(command, front, rest.strip()))
+            self.commands.append(WaitingCommand(command, front, rest.strip(), kept))
             return
         try:
             command.action(front, rest.strip())
@@ -277,6 +279,17 @@ class Desk:
         if self.leaving_at_once.is_set():
             self.interrupted = True
             self.leaving.set()
+
+    def unfinished(self) -> list[str]:
+        """A line for each text that was typed and is neither sent nor kept in `unsent`: commands that still wait, then
+        the input and the drafts of other windows. At the end nothing else tells of them."""
+        texts = [(waiting.front.window, waiting.typed) for waiting in self.commands]
+        texts += self.composer.unfinished(self.state.current)
+        return [
+            text.unfinished_line("" if room == STATUS else self.state.address(room), typed)
+            for room, typed in texts
+            if typed.strip()
+        ]
 
     # ------------------------------------------------------------------------------------------ what becomes of it
 

@@ -42,6 +42,8 @@ class RoomFront:
         self.chat = desk.chat
         self.unsent = desk.unsent
         self._room = room
+        self._marked = desk.viewport.selected if room == desk.state.current else None
+        """Commands that wait for the server mean the message that was marked when they were typed."""
         self.say: Callable[[str], None] = self._say
         self.note: Callable[[str], None] = self._note
 
@@ -50,6 +52,11 @@ class RoomFront:
 
     def _note(self, line: str) -> None:
         self.desk.state.note(line.removeprefix("* "), self._room)
+
+    @property
+    def window(self) -> str:
+        """The room in which the command was typed, or STATUS."""
+        return self._room
 
     def list_rooms(self) -> None:
         rooms, me = self.desk.state.rooms, self.chat.user
@@ -95,7 +102,12 @@ class RoomFront:
         return self.to()[6:]
 
     async def write_to(self, to: str) -> None:
-        self.go_to(to)
+        desk = self.desk
+        if desk.state.current == self._room and not desk.composer.text and desk.composer.search is None:
+            self.go_to(to)
+        else:
+            # The user has gone on meanwhile, and what is being typed must not end up in another room.
+            self.note(f"{text.inert(to)} is there: /join {text.inert(to)} goes to it")
 
     def go_to(self, to: str) -> None:
         """Open the room of an address. Raises Misused if it is none."""
@@ -118,8 +130,8 @@ class RoomFront:
     def chosen(self, *, own: bool) -> int:
         """The message that a command without a number means: the marked one, else the latest of the user's own, or of
         the others. Raises Misused if there is none."""
-        if self.desk.viewport.selected is not None and self._room == self.desk.state.current:
-            return self.desk.viewport.selected
+        if self._marked is not None:
+            return self._marked
         me = self.chat.user
         for message in self.desk.state.timeline(self.room()).messages():
             if (message.sender == me) is own:

@@ -107,7 +107,7 @@ def _mark(state: State, room: str) -> tuple[str, str | None]:
 
 def _title(state: State, columns: int) -> Row:
     room = state.current
-    said = [state.address(room)] if room != STATUS else [f"gochat, signed in as {state.me}"]
+    said = [text.inert(state.address(room) if room != STATUS else f"gochat, signed in as {state.me}")]
     entry = state.rooms.entry(room)
     if isinstance(entry, RoomEntry):
         if entry.title:
@@ -120,7 +120,7 @@ def _title(state: State, columns: int) -> Row:
         if (online := state.is_online(room)) is not None:
             said.append("online" if online else _last_seen(entry))
     if state.asks(room):
-        user = ids.peer(room, state.me)
+        user = text.inert(ids.peer(room, state.me))
         said.append(f"wants to write to you: /accept {user}, /decline {user}, /block {user}")
     return [("bar", padded(" " + " · ".join(said), columns))]
 
@@ -153,7 +153,7 @@ def _status(scene: Scene, columns: int) -> Row:
         said.append(("bar", typing))
     if active := state.active():
         said.append(("bar", "Act: " + ",".join(_activity(state, room) for room in active)))
-    row: Row = [("bar", f" {state.me}")]
+    row: Row = [("bar", f" {text.inert(state.me)}")]
     for style, each in said:
         row += [("bar", " · "), (style, each)]
     return _exactly(row, columns)
@@ -182,7 +182,7 @@ def _activity(state: State, room: str) -> str:
 
 def _candidates(completion: Completion, columns: int) -> str:
     """The candidates around the chosen one, which stands in brackets."""
-    words = [word.strip().rstrip(":") for word in completion.candidates]
+    words = [text.inert(word.strip().rstrip(":")) for word in completion.candidates]
     first = completion.index
     used = columns_of(words[first]) + 3
     while first > 0 and used + columns_of(words[first - 1]) + 2 < columns // 2:

@@ -148,7 +148,7 @@ class State:
         """The name of a room, for its row in the list."""
         if room == STATUS:
             return "gochat"
-        return self.name(ids.peer(room, self.me)) if ids.is_dm(room) else room.removeprefix("group:")
+        return self.name(ids.peer(room, self.me)) if ids.is_dm(room) else text.inert(room.removeprefix("group:"))
 
     def name(self, user: str) -> str:
         """A user's name as it is shown, on one line; the id where no name is known."""
@@ -171,6 +171,7 @@ class State:
                 self.offline = None
                 self.shown.ask_again()
                 self._number_rooms()
+                self._forget_mentions()
                 return False
             case Listed():
                 self._number_rooms()
@@ -183,16 +184,13 @@ class State:
             case replies.Typing():
                 self.shown.want([event.sender])
                 self._typing_now(event, now)
-            case replies.Read() if event.sender != self.me:
+            case replies.Read():
                 self.receipts(event.room, {event.sender: event.seq}, {})
+                self._forget_mentions()
             case replies.Got():
                 self.receipts(event.room, {}, event.got)
             case Reset():
-                self.timeline(event.room).forget()
-                self._reads.pop(event.room, None)
-                self._got.pop(event.room, None)
-                self._joined.pop(event.room, None)
-                self._heads[event.room] = event.head
+                self._reset(event)
             case replies.Presence():
                 pass
             case replies.Error():
@@ -203,18 +201,34 @@ class State:
             return self._fact(event)
         return False
 
+    def _reset(self, event: Reset) -> None:
+        """Forget what belongs to the log that is gone."""
+        if event.room in self._timelines:
+            self._timelines[event.room].forget()
+        for known in (self._reads, self._got, self._joined, self.names, self.unread_from):
+            known.pop(event.room, None)
+        self._heads[event.room] = event.head
+
+    def _forget_mentions(self) -> None:
+        """Users whose other device has read them are called no longer."""
+        self.mentioned = {room for room in self.mentioned if self.unread(room)}
+
     def _fact(self, fact: Fact) -> bool:
         self.want_names([fact])
         self._heads[fact.room] = fact.seq
         timeline = self._timelines.get(fact.room)
         if timeline is not None:
             timeline.take(fact)
+            if fact.room != self.current:
+                timeline.trim()
         gone = fact.room not in self.rooms
         if fact.room not in self.order and not gone:
             self.order.append(fact.room)
         if gone and fact.room in self.order:
             # The window stays, and so does what is being typed there: it must not end up in another room.
             self.note("you are no longer in this group; /close takes it off the list", fact.room, "error")
+        if gone:
+            self.names.pop(fact.room, None)
         if isinstance(fact, facts.Member) and fact.change == "added":
             self.receipts(fact.room, {}, {}, dict.fromkeys(fact.users, fact.seq))
         if isinstance(fact, facts.Member) and (members := self.names.get(fact.room)) is not None:
@@ -253,7 +267,8 @@ class State:
     # ------------------------------------------------------------------------------------------ typing, receipts
 
     def _typing_now(self, event: replies.Typing, now: float) -> None:
-        typists = self._typing.setdefault(event.room, {})
+        typing = self._typing.get(event.room, {})
+        typists = self._typing[event.room] = {user: until for user, until in typing.items() if until > now}
         if event.sender in typists or len(typists) < MAX_TYPING:
             typists[event.sender] = now + TYPING_S
 

@@ -82,6 +82,8 @@ async def mark_read(desk: Desk) -> None:
     while True:
         seen = await desk.signal.wait(seen)
         found = desk.seen()
+        if found is None:
+            told = None
         if found is None or found == told:
             continue
         told = found
@@ -89,8 +91,11 @@ async def mark_read(desk: Desk) -> None:
             await desk.chat.read(*found)
         except Ended:
             raise
-        except ClientError:
+        except ClientError as error:
             await trio.sleep(_PAUSE_S)
+            if not isinstance(error, Refused) or error.temporary:
+                told = None
+                desk.signal.set()
 
 
 async def tell_typing(desk: Desk) -> None:
@@ -170,7 +175,9 @@ async def _look_up(desk: Desk, room: str) -> None:
         return
     desk.state.met.add(user)
     if not await desk.chat.is_known(user):
-        desk.state.note(f"nobody has signed in as {user} yet; they will see what you write when they do", room)
+        desk.state.note(
+            f"nobody has signed in as {text.inert(user)} yet; they will see what you write when they do", room
+        )
         desk.signal.set()
 
 

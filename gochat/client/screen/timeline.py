@@ -72,9 +72,10 @@ class Timeline:
             self._forget_facts()
         self._add(page)
         for fact in page.entries:
-            if isinstance(fact, facts.OnMessage) and fact.seq > self.head and self._entry(fact.target) is not None:
+            if isinstance(fact, facts.OnMessage) and fact.seq > self.head and self.entry(fact.target) is not None:
                 self._change(fact)
         self.head = max(self.head, page.head)
+        self._place_notes()
         self.loaded = True
         early, self._early = list(self._early), deque(maxlen=_MAX_EARLY)
         for fact in early:
@@ -123,6 +124,7 @@ class Timeline:
     def forget(self) -> None:
         """Drop everything but the notices; the newest page is to be fetched."""
         self._forget_facts()
+        self._early.clear()  # They are of the log that is gone.
         self.loaded = False
 
     def trim(self) -> None:
@@ -132,9 +134,15 @@ class Timeline:
             self.lowest = next(entry.seq for entry in self.entries if entry.fact is not None)
             self.begins = False
 
+    def entry(self, seq: int) -> Entry | None:
+        """The entry of a fact that is here."""
+        index = bisect_left(self.entries, (seq, 0), key=lambda entry: (entry.seq, entry.order))
+        found = self.entries[index] if index < len(self.entries) else None
+        return found if found is not None and found.seq == seq and found.order == 0 else None
+
     def message(self, seq: int) -> facts.Message | None:
         """A message that is here."""
-        entry = self._entry(seq)
+        entry = self.entry(seq)
         return entry.fact if entry is not None and isinstance(entry.fact, facts.Message) else None
 
     def messages(self) -> Iterator[facts.Message]:
@@ -151,6 +159,12 @@ class Timeline:
         self._waiting.clear()
         self.begins = False
 
+    def _place_notes(self) -> None:
+        """Put notices behind the latest fact where the log was longer when they came: later facts go below them."""
+        for entry in self.entries:
+            if entry.fact is None:
+                entry.seq = min(entry.seq, self.head)
+
     def _add(self, page: Page) -> None:
         first = page.entries[0].seq if page.entries else 1
         self.lowest = min(first, self.lowest or first)
@@ -159,7 +173,7 @@ class Timeline:
             # A page has messages as they are now: the facts that changed them are not shown.
             if isinstance(fact, facts.OnMessage | facts.Hidden):
                 continue
-            entry = self._entry(fact.seq)
+            entry = self.entry(fact.seq)
             if entry is None:
                 self._insert(fact, page.head)
             elif entry.as_of < page.head:
@@ -179,13 +193,8 @@ class Timeline:
         entry.as_of = as_of
         insort(self.entries, entry)
 
-    def _entry(self, seq: int) -> Entry | None:
-        index = bisect_left(self.entries, (seq, 0), key=lambda entry: (entry.seq, entry.order))
-        found = self.entries[index] if index < len(self.entries) else None
-        return found if found is not None and found.seq == seq and found.order == 0 else None
-
     def _change(self, fact: facts.OnMessage) -> None:
-        entry = self._entry(fact.target)
+        entry = self.entry(fact.target)
         if entry is None:
             self._waiting.append(fact)
             if len(self._waiting) > _MAX_WAITING:
@@ -198,7 +207,7 @@ class Timeline:
 def _changed(message: facts.Message, fact: facts.OnMessage) -> facts.Message:
     match fact:
         case facts.Edit() if fact.body is not None and message.body is not None:
-            return msgspec.structs.replace(message, body=fact.body, edited=fact.ts)
+            return msgspec.structs.replace(message, body=fact.body, mentions=fact.mentions, edited=fact.ts)
         case facts.Delete():
             return msgspec.structs.replace(message, body=None, reactions=None, deleted=fact.ts)
         case facts.Reaction():

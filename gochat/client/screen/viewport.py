@@ -55,6 +55,13 @@ class Viewport:
         """Show the end."""
         self._anchors.pop(self._state.current, None)
 
+    def forget(self, room: str) -> None:
+        """The log of a room is another one: its numbers stand for other messages now."""
+        self._anchors.pop(room, None)
+        self._left.pop(room, None)
+        if room == self._state.current:
+            self.selected = None
+
     def rows(self, width: int, height: int, drafts: Sequence[Draft]) -> list[Row]:
         """Exactly `height` rows of at most `width` columns, the end of them at the bottom."""
         self._width, self._height = width, height
@@ -192,16 +199,14 @@ class Viewport:
             receipt = render.receipt(state, state.current, entry.seq)
         selected = entry.fact is not None and entry.seq == self.selected
         answers = entry.fact.reply_to if isinstance(entry.fact, facts.Message) else None
-        quoted = None if answers is None else self._timeline.message(answers)
-        before_key = None if before is None else before.seq
+        quoted = None if answers is None else self._timeline.entry(answers)
+        # The key holds the entries themselves: an `id` may be that of a later entry once one is freed.
         key = (
-            state.current,
-            entry.seq,
-            entry.order,
+            entry,
             entry.version,
-            id(entry),
-            None if quoted is None else quoted.body,
-            before_key,
+            quoted,
+            None if quoted is None else quoted.version,
+            None if before is None else before.seq,
             self._width,
             receipt,
             selected,

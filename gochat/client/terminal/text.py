@@ -171,6 +171,11 @@ def unsent_line(draft: Draft) -> str:
     return f"  {draft.number} to {to}: {body(draft.body)} [{why}]"
 
 
+def unfinished_line(to: str, typed: str) -> str:
+    """One text that was typed and neither sent nor carried out; `to` is its address, empty where there is none."""
+    return f"  to {inert(to)}: {body(typed)}" if to else f"  {body(typed)}"
+
+
 def presence_line(entry: PresenceEntry) -> str:
     if entry.online:
         return f"* {inert(entry.user)} is online"
@@ -285,7 +290,10 @@ def _unread(entry: ContactEntry | RoomEntry) -> str:
 
 
 def _last(last: Last | None) -> str:
-    return f": {clock(last.ts)} {inert(last.sender)}: {inert(last.body)}" if last else ""
+    if last is None:
+        return ""
+    said = "(deleted)" if last.deleted is not None else inert(last.body)
+    return f": {clock(last.ts)} {inert(last.sender)}: {said}"
 
 
 def fact_text(fact: Fact, named: Callable[[str], str] = inert) -> str:

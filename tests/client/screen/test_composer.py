@@ -165,3 +165,36 @@ def test_each_room_keeps_what_is_unfinished_there() -> None:
     made.set("")
     made.switch("group:tea", None)
     assert not made.has_draft("group:tea")
+
+
+def test_a_half_typed_text_is_kept_beside_the_one_that_was_fetched() -> None:
+    made = Composer()
+    made.set("sent before")
+    made.take()
+    made.set("half")
+    made.up()
+    made.switch("group:tea", "group:milk")
+    assert made.has_draft("group:tea")
+    assert list(made.unfinished("group:milk")) == [("group:tea", "half"), ("group:milk", "")]
+    made.switch("group:milk", "group:tea")
+    assert made.text == "sent before"
+    made.down()
+    assert marked(made) == "half|"
+    made.up()
+    made.insert(", changed")
+    assert list(made.unfinished("group:tea")) == [("group:tea", "sent before, changed"), ("group:tea", "half")]
+    made.down()
+    made.set("")
+    made.switch("group:tea", "group:milk")
+    assert not made.has_draft("group:tea")
+
+
+def test_a_search_ends_in_the_room_in_which_it_began() -> None:
+    made = searching("one", "two")
+    made.search_for("o")
+    assert list(made.unfinished("group:tea")) == [("group:tea", "half")]
+    made.switch("group:tea", "group:milk")
+    made.end_search(taken=False)
+    assert made.text == "", "the other room's text is not put in here"
+    made.switch("group:milk", "group:tea")
+    assert marked(made) == "ha|lf"

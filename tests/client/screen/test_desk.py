@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from gochat.client import Chat, Ended, Reset
 from gochat.client.screen.commands import ALIASES, COMMANDS
 from gochat.client.screen.desk import Desk
 from gochat.client.screen.keys import KEYS
 from gochat.client.screen.run import run
+from gochat.client.screen.tasks import mark_read, obey
 from gochat.node import Node
 from tests.client.conftest import enter
 from tests.client.glass import PATIENCE_S, Glass
@@ -366,6 +368,32 @@ async def test_leaving_waits_for_what_is_unsent(node: Node) -> None:
     assert not shown.desk.interrupted
 
 
+async def test_what_was_typed_is_told_when_the_server_ends_the_session(peer: Peer) -> None:
+    async with talking(peer, listed(0)) as (chat, visit):
+        shown = DeskGlass(chat, TEA)
+
+        async def end() -> None:
+            while (await visit.receive())["type"] != "group":
+                pass
+            shown.press(*"half", "meta enter", *"a thought", "meta 1", *"/jo")
+            await shown.sees("[gochat] /jo")
+            await visit.send(
+                {"type": "error", "code": "conflict", "message": "replaced", "temporary": False, "close": 4502}
+            )
+            await visit.close()
+
+        shown.type("/topic Green tea")
+        with pytest.RaisesGroup(Ended, flatten_subgroups=True):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(end)
+                await run(shown.desk, shown)
+        assert shown.desk.unfinished() == [
+            "  to group:tea: /topic Green tea",
+            "  to group:tea: half\n      | a thought",
+            "  /jo",
+        ]
+
+
 async def test_what_waits_is_seen_while_there_is_no_connection(peer: Peer) -> None:
     async with talking(peer, listed(0)) as (chat, visit), looking(chat, TEA) as ann:
         while (history := await visit.receive())["type"] != "history":
@@ -405,6 +433,69 @@ async def test_a_message_that_is_deleted_while_its_page_is_read_is_not_shown(pee
         await ann.sees("m201")
         await told(older, *range(180, 190))
         await ann.sees("m187", "m189", "#188 <bob> (deleted)")
+
+
+async def test_a_command_means_the_message_that_was_marked_when_it_was_typed(peer: Peer) -> None:
+    async with talking(peer, listed(3)) as (chat, visit):
+        desk = Desk(chat, to=TEA, ring=lambda: None)
+        desk.newest_page(page([message(seq, sender="ann") for seq in (1, 2, 3)]))
+        desk.viewport.rows(60, 20, [])
+        for _ in range(3):
+            desk.viewport.select(-1)
+        assert desk.viewport.selected == 1
+        desk.insert("/delete")
+        desk.submit()
+        desk.viewport.selected = None  # Esc, while the command waits for its turn.
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(obey, desk)
+            desk.signal.set()
+            deleted = await visit.expect("delete")
+            nursery.cancel_scope.cancel()
+        assert deleted["seq"] == 1
+
+
+async def test_a_new_group_takes_no_text_that_is_being_typed(peer: Peer) -> None:
+    async with talking(peer, listed(0)) as (chat, visit), trio.open_nursery() as nursery:
+        desk = Desk(chat, to="user:bob", ring=lambda: None)
+        nursery.start_soon(obey, desk)
+        await trio.testing.wait_all_tasks_blocked()
+        desk.insert("/group create milk")
+        desk.submit()
+        created = await visit.expect("group")
+        desk.insert("between ")
+        await visit.reply(created, "ok")
+        while desk.commands:
+            await trio.sleep(0.01)
+        desk.insert("us")
+        assert (desk.state.current, desk.composer.text) == ("dm:ann:bob", "between us")
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_mark_goes_with_the_log_that_it_was_in(peer: Peer) -> None:
+    async with talking(peer, listed(3)) as (chat, _):
+        desk = Desk(chat, to=TEA, ring=lambda: None)
+        desk.newest_page(page([message(seq) for seq in range(1, 61)]))
+        desk.viewport.rows(60, 20, [])
+        desk.viewport.select(-1)
+        desk.viewport.scroll(30)
+        assert desk.viewport.selected == 60 and not desk.viewport.follows
+        desk.take(Reset(room=TEA, epoch="e2", head=2))
+        assert desk.viewport.selected is None, "what is typed would answer another message"
+        assert desk.viewport.follows
+
+
+async def test_what_was_read_is_told_again_where_the_server_did_not_take_it(peer: Peer) -> None:
+    async with talking(peer, {**listed(3), "unread": 3}) as (chat, visit):
+        desk = Desk(chat, to=TEA, ring=lambda: None)
+        desk.newest_page(page([message(seq) for seq in (1, 2, 3)]))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(mark_read, desk)
+            await trio.testing.wait_all_tasks_blocked()
+            desk.signal.set()
+            read = await visit.expect("read")
+            await visit.refuse(read, "unavailable", temporary=True)
+            assert (await visit.expect("read"))["seq"] == 3
+            nursery.cancel_scope.cancel()
 
 
 async def test_rooms_that_a_list_can_not_read_are_named(peer: Peer) -> None:

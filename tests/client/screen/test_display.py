@@ -145,9 +145,9 @@ def test_two_people_at_their_terminals(sit: Callable[..., Pane], node: Server, c
     at_ann.keys("C-l")
     at_ann.sees("> news", "│")
 
-    # Leaving: the shell's screen is back, and it wraps and shows its cursor as before.
-    at_ann.keys("C-d")
-    at_ann.sees("left: 0")
+    # Leaving: the shell's screen is back, with what was not finished, and it wraps and shows its cursor as before.
+    at_ann.keys(*"begun", "M-1", "C-d")
+    at_ann.sees("* 1 text not finished:", f"  to user:{bob}: begun", "left: 0")
     assert not at_ann.flag("alternate_on")
     assert at_ann.flag("wrap_flag")
     assert at_ann.flag("cursor_flag")

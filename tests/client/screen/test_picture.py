@@ -371,3 +371,40 @@ def test_a_marked_message_is_brought_into_sight_and_no_further() -> None:
     lines = shown.messages()
     (row,) = [row for row, line in enumerate(lines) if "no. 19" in line]
     assert row < len(lines) - 1 and len(lines) == len(before)
+
+
+def test_no_row_outlives_its_message() -> None:
+    """Rows are kept between pictures: neither a log that was rolled back nor one that is fetched anew may show the rows
+    of entries that are gone."""
+    shown = tea()
+    for attempt in range(10):
+        shown.state.take(Reset(room=TEA, epoch=f"e{attempt}", head=0), 0.0)
+        shown.messages()
+        shown.state.timeline(TEA).newest_page(page([message(seq, f"log {attempt}") for seq in range(1, 21)]))
+        assert shown.messages()[-20:] == [f"12:00 #{seq} <bob> log {attempt}" for seq in range(1, 21)]
+    shown.state.close(TEA)
+    shown.state.open(TEA)
+    shown.messages()
+    shown.state.timeline(TEA).newest_page(page([message(seq, None, deleted=NOON) for seq in range(1, 21)]))
+    assert shown.messages()[-20:] == [f"12:00 #{seq} <bob> (deleted)" for seq in range(1, 21)]
+
+
+def test_a_quoted_message_is_told_as_deleted_once_it_is_here() -> None:
+    shown = tea(message(5), message(6, "?", reply_to=4), rows=10)
+    assert shown.messages()[-2] == "      > #4"
+    older = [*(message(seq) for seq in range(1, 4)), message(4, None, deleted=NOON)]
+    shown.state.timeline(TEA).older_page(page(older, head=6), 5)
+    assert shown.messages()[-2] == "      > #4 bob: (deleted)"
+
+
+def test_no_name_of_a_room_or_user_reaches_the_terminal_as_a_control() -> None:
+    hostile = "x\x1b[2Jy\u202e"
+    here = state(
+        group(f"group:{hostile}", title=hostile, last=last(5)),
+        requests=[RequestEntry(user=hostile, name=hostile, room=f"dm:ann:{hostile}", head=1, last=last(7))],
+        user="ann",
+    )
+    shown = Shown(here, columns=100)
+    for room in list(here.order):
+        here.open(room)
+        assert all(line.isprintable() for line in shown.lines()), room

@@ -8,6 +8,7 @@ import pytest
 
 from gochat.client import Listed, Offline, Online, Reset
 from gochat.client.screen.state import MAX_TIMELINES, MAX_TYPING, STATUS, TYPING_S
+from gochat.client.screen.timeline import MAX_ENTRIES
 from gochat.domain import facts
 from gochat.protocol import replies
 from gochat.protocol.entries import ContactState
@@ -102,6 +103,35 @@ def test_typing_goes_stale_and_ends_with_the_message() -> None:
     assert len(made.typists(TEA, 20.0)) <= MAX_TYPING
 
 
+def test_users_who_stopped_typing_take_no_place_from_others() -> None:
+    made = state(group(last=last(5)))
+    for number in range(MAX_TYPING):
+        made.take(replies.Typing(room=TEA, sender=f"u{number}"), 10.0)
+    made.take(replies.Typing(room=TEA, sender="bob"), 10.0 + TYPING_S)
+    assert made.typists(TEA, 10.0 + TYPING_S) == ["bob"]
+
+
+def test_a_mention_that_was_read_on_another_device_calls_no_longer() -> None:
+    made = state(group(last=last(5)), contact(last=last(9)))
+    made.take(message(1, "ann: look"), 0.0)
+    assert made.mentioned == {TEA}
+    made.take(replies.Read(room=TEA, sender="ann", seq=1), 0.0)
+    assert not made.mentioned
+
+
+def test_rooms_that_are_not_looked_at_keep_no_more_than_others() -> None:
+    made = state(group(last=last(5)), contact(last=last(9)), to=TEA)
+    made.timeline(TEA).newest_page(page([message(1)]))
+    made.open(BOB)
+    for seq in range(2, 2 * MAX_ENTRIES):
+        made.take(message(seq), 0.0)
+    assert len(made.timeline(TEA).entries) <= MAX_ENTRIES
+    assert made.timeline(TEA).head == 2 * MAX_ENTRIES - 1
+    made.take(Reset(room="group:other", epoch="f", head=0), 0.0)
+    made.take(message(1, room="group:other"), 0.0)
+    assert not made.timeline("group:other")._early, "nobody has looked there: the page will have it"
+
+
 def test_readers_are_those_who_got_there() -> None:
     made = state(group(last=last(5)))
     for user, seq in (("bob", 3), ("eve", 5), ("bob", 2), ("ann", 9)):
@@ -143,6 +173,14 @@ def test_a_group_that_one_left_stays_until_it_is_closed() -> None:
     assert made.order == [STATUS]
 
 
+def test_members_are_listed_anew_once_one_is_back() -> None:
+    made = state(group(last=last(5)))
+    made.names[TEA] = ["ann", "bob"]
+    made.take(member(1, "removed", "ann"), 0.0)
+    made.take(member(7, "added", "ann"), 0.0)
+    assert TEA not in made.names, "nobody told who came and went meanwhile"
+
+
 def test_members_come_and_go() -> None:
     made = state(group(last=last(5)))
     made.names[TEA] = ["ann", "bob"]
@@ -173,8 +211,12 @@ def test_connection_and_reset() -> None:
     made.take(Online(welcome), 0.0)
     assert made.offline is None
     assert "group:new" in made.order
+    made.names[TEA] = ["ann", "bob"]
+    made.unread_from[TEA] = 3
     made.take(Reset(room=TEA, epoch="f", head=0), 0.0)
     assert not made.timeline(TEA).loaded
+    assert TEA not in made.names, "members may have been added since: they are listed anew"
+    assert TEA not in made.unread_from
 
 
 def test_only_so_many_rooms_keep_their_messages() -> None:

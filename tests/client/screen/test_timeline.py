@@ -221,3 +221,33 @@ def test_a_message_that_is_not_here(seq: int) -> None:
     timeline = Timeline()
     timeline.newest_page(page([message(1)]))
     assert timeline.message(seq) is None
+
+
+def test_what_waits_for_a_page_goes_with_the_log_that_it_belongs_to() -> None:
+    timeline = Timeline()
+    timeline.newest_page(page([message(1, "one"), message(2, "two")]))
+    timeline.take(message(4, "rolled back"))
+    timeline.forget()
+    timeline.newest_page(page([message(1, "one"), message(2, "two"), message(3, "three")]))
+    timeline.take(message(4, "four"))
+    assert bodies(timeline) == ["one", "two", "three", "four"]
+
+
+def test_a_notice_is_not_shown_below_what_comes_after_a_rollback() -> None:
+    timeline = Timeline()
+    timeline.newest_page(page([message(seq) for seq in range(1, 101)]))
+    timeline.add_note("from before")
+    timeline.forget()
+    timeline.add_note("again")
+    timeline.newest_page(page([message(1, "one")]))
+    timeline.take(message(2, "two"))
+    timeline.add_note("new")
+    assert bodies(timeline) == ["one", "from before", "again", "two", "new"]
+
+
+def test_an_edit_tells_whom_it_mentions() -> None:
+    timeline = Timeline()
+    timeline.newest_page(page([message(1, "@bob", mentions=["bob"])]))
+    timeline.take(on(facts.Edit, 2, 1, body="@eve", mentions=["eve"]))
+    told = timeline.message(1)
+    assert told is not None and (told.body, told.mentions) == ("@eve", ["eve"])
