@@ -25,13 +25,13 @@ MOST: Final = 5_000
 #: Whether any message above the read position of a seat `s` mentions its user.
 ANY: Final = "EXISTS (SELECT 1 FROM mention m WHERE m.user = s.user AND m.room_pk = s.num AND m.seq > s.read)"
 _LATEST: Final = """SELECT EXISTS (SELECT 1 FROM relation p
-        WHERE p.user = m.user AND p.peer = m.sender AND p.blocked_at IS NOT NULL)
+        WHERE p.user = m.user AND p.peer = m.sender AND p.blocked_at IS NOT NULL), m.seq
     FROM mention m WHERE m.user = ? AND m.room_pk = ? AND m.seq > ? ORDER BY m.seq DESC LIMIT ?"""
 # From one sender to the next by the index `mention_sender`: however much one of them has written, it is one step.
 _OF_SENDERS: Final = f"""WITH RECURSIVE one (sender) AS (
-        SELECT min(sender) FROM mention WHERE user = ?1 AND room_pk = ?2
-        UNION ALL SELECT (SELECT min(sender) FROM mention WHERE user = ?1 AND room_pk = ?2 AND sender > one.sender)
-            FROM one WHERE one.sender IS NOT NULL LIMIT ?4)
+        SELECT (SELECT sender FROM mention WHERE user = ?1 AND room_pk = ?2 ORDER BY sender LIMIT 1)
+        UNION ALL SELECT (SELECT sender FROM mention WHERE user = ?1 AND room_pk = ?2 AND sender > one.sender
+            ORDER BY sender LIMIT 1) FROM one WHERE one.sender IS NOT NULL LIMIT ?4)
     SELECT CASE WHEN EXISTS (SELECT 1 FROM relation WHERE user = ?1 AND peer = one.sender AND blocked_at IS NOT NULL)
         THEN 0 ELSE (SELECT count(*) FROM (SELECT 1 FROM mention m
             WHERE m.user = ?1 AND m.room_pk = ?2 AND m.sender = one.sender AND m.seq > ?3 LIMIT {COUNTED})) END
@@ -53,7 +53,7 @@ class MentionCounts:
         mentions and of senders."""
         counted = looked = 0
         bound = min(SCANNED, self._left) or 1
-        for (blocked,) in self._connection.execute(_LATEST, (self._user, room_pk, read, bound)):
+        for blocked, _ in self._connection.execute(_LATEST, (self._user, room_pk, read, bound)):
             looked += 1
             counted += not blocked
             if counted == COUNTED:

@@ -34,7 +34,7 @@ _FACTS = f"""SELECT r.id, f.id & {SEQ_MASK}, f.ts, f.kind, f.sender, f.target, f
 _COPIES = (
     ("profile", "SELECT id, name, last_seen FROM user WHERE id = :user"),
     ("room", f"""SELECT r.id, CASE s.role WHEN 'former' THEN (
-            SELECT json_extract(g.data, '$.title') FROM fact g WHERE g.id > r.num << {SEQ_BITS}
+            SELECT json_extract(g.data, '$.title') FROM main.fact g WHERE g.id > r.num << {SEQ_BITS}
               AND g.id <= (r.num << {SEQ_BITS}) + s.left_seq AND g.kind IN ({MEMBER}, {GROUP})
               AND json_extract(g.data, '$.title') IS NOT NULL ORDER BY g.id DESC LIMIT 1) ELSE r.title END,
         CASE s.role WHEN 'dm' THEN 'member' ELSE s.role END, s.since_seq, s.since_ts,

@@ -11,25 +11,28 @@ from gochat.domain.ids import dm, peer
 from gochat.ports.archive import Viewer
 from gochat.protocol.entries import ContactEntry, ContactState, RelationState
 from gochat.store.read import names, people
-from gochat.store.read.entries import ENTRY, ENTRY_OF, ListRead, last_of
+from gochat.store.read.entries import ENTRY, ENTRY_OF, LAST_TS, ListRead, last_of
+from gochat.store.read.overlay import column_of
 from gochat.store.read.separate import FAULTS
 from gochat.store.schema import SEQ_BITS
 
+_LAST: Final = f"(r.num << {SEQ_BITS}) + r.last"
+_LAST_TS: Final = column_of("ts", "f", _LAST)
 # The latest of a user's private rooms: among the first by `latest`, and those where that may be behind.
 _LATEST: Final = f"""{ENTRY} AND s.num IN (
         SELECT s.num FROM (
-            SELECT num FROM (SELECT num FROM seat WHERE user = ?1 AND latest IS NOT NULL
+            SELECT num FROM (SELECT num FROM main.seat WHERE user = ?1 AND latest IS NOT NULL
                 ORDER BY latest DESC, num DESC LIMIT ?2)
             UNION SELECT num FROM stale WHERE user = ?1) AS c
         CROSS JOIN seat s ON s.user = ?1 AND s.num = c.num AND s.latest IS NOT NULL
         CROSS JOIN room r ON r.num = s.num AND r.last >= s.since_seq
-        CROSS JOIN fact f ON f.id = (r.num << {SEQ_BITS}) + r.last
-        ORDER BY f.ts DESC, s.num DESC LIMIT ?2)
-    ORDER BY l.ts DESC, s.num DESC"""
+        LEFT JOIN main.fact f ON f.id = {_LAST}
+        WHERE {_LAST_TS} IS NOT NULL ORDER BY {_LAST_TS} DESC, s.num DESC LIMIT ?2)
+    ORDER BY {LAST_TS} DESC, s.num DESC"""
 # Seats alone, for when what belongs to them is damaged.
 _SEATS: Final = """
-    SELECT s.num, s.name, t.num IS NOT NULL FROM seat s LEFT JOIN stale t ON t.user = s.user AND t.num = s.num
-    WHERE s.user = ? AND s.latest IS NOT NULL ORDER BY t.num IS NULL, s.latest DESC, s.num DESC"""
+    SELECT s.num, s.name, s.num IN (SELECT num FROM stale WHERE user = ?1) AS is_stale FROM seat s
+    WHERE s.user = ?1 AND s.latest IS NOT NULL ORDER BY is_stale DESC, s.latest DESC, s.num DESC"""
 
 
 # ------------------------------------------------------------------------------------------------ of the welcome

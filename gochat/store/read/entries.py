@@ -11,11 +11,16 @@ from gochat.store import mentions
 from gochat.store.listing import BLOCK_BITS
 from gochat.store.mentions import MentionCounts
 from gochat.store.read import people
+from gochat.store.read.overlay import column_of
 from gochat.store.read.receipts import Receipts
 from gochat.store.read.separate import FAULTS, SeparateRooms
 from gochat.store.read.sight import LOW
 from gochat.store.schema import SEQ_BITS
 
+# The row id of a room's latest message, where the user of the seat sees it.
+_LAST: Final = f"CASE WHEN r.last > 0 AND r.last > {LOW} THEN (r.num << {SEQ_BITS}) + r.last END"
+#: The time of that message, to order by.
+LAST_TS: Final = column_of("ts", "l", _LAST)
 #: One row of a list of rooms; a condition on the seat `s` may follow. Senders have read their own messages, so none of
 #: these is above `read`: the number of unread messages is a difference of two counts, less the messages deleted
 #: between. The deleted ones are counted one by one in the block of `read` alone; for the blocks above it there are
@@ -23,16 +28,16 @@ from gochat.store.schema import SEQ_BITS
 ENTRY: Final = f"""
     SELECT r.id, r.num, r.head, s.read, r.title, s.role,
         r.messages - coalesce((SELECT n FROM fact WHERE id = (r.num << {SEQ_BITS}) + s.read), 0)
-          - (SELECT count(*) FROM fact d WHERE d.delete_seq IS NOT NULL AND d.id > (r.num << {SEQ_BITS}) + s.read
+          - (SELECT count(*) FROM main.fact d WHERE d.delete_seq IS NOT NULL AND d.id > (r.num << {SEQ_BITS}) + s.read
              AND d.id < (r.num << {SEQ_BITS}) + (((s.read >> {BLOCK_BITS}) + 1) << {BLOCK_BITS}))
           - (SELECT coalesce(sum(deleted), 0) FROM skipped k
              WHERE k.num = r.num AND k.block > (s.read >> {BLOCK_BITS})),
         {mentions.ANY},
-        s.since_seq, l.id - (r.num << {SEQ_BITS}), l.ts, l.sender, substr(l.body, 1, {people.LAST_CHARS}), l.delete_ts,
-        r.members, {LOW}, r.post
+        s.since_seq, {column_of("id", "l", _LAST)} - (r.num << {SEQ_BITS}), {LAST_TS},
+        {column_of("sender", "l", _LAST)}, substr({column_of("body", "l", _LAST)}, 1, {people.LAST_CHARS}),
+        l.delete_ts, r.members, {LOW}, r.post
     FROM seat s JOIN room r ON r.num = s.num
-    LEFT JOIN fact l ON l.id = (r.num << {SEQ_BITS}) + r.last AND r.last > 0
-        AND r.last > {LOW}
+    LEFT JOIN main.fact l ON l.id = {_LAST}
     WHERE s.user = ? """
 #: The row of one room.
 ENTRY_OF: Final = ENTRY + "AND s.num = ?"

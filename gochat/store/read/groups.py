@@ -29,9 +29,10 @@ _encode = msgspec.json.Encoder().encode
 _GROUPS: Final = "s.name > ? AND s.name >= 'group:' AND s.name < 'group;'"
 _IN_GROUPS: Final = f"{ENTRY} AND {_GROUPS}"
 # The user's groups that somebody owns: from what the owner has, or from what the user has, whichever is less.
-_OWNED: Final = """SELECT o.num FROM seat o INDEXED BY seat_owner CROSS JOIN seat s ON s.user = ?1 AND s.num = o.num
-    AND s.name IS NOT NULL WHERE o.user = ?2 AND o.role = 'owner' AND o.name > ?3 ORDER BY o.name LIMIT ?4"""
-_OWNED_AMONG: Final = f"""SELECT s.num FROM seat s CROSS JOIN seat o ON o.user = ?2 AND o.num = s.num
+_OWNED: Final = """SELECT o.num FROM main.seat o INDEXED BY seat_owner
+    CROSS JOIN main.seat s ON s.user = ?1 AND s.num = o.num AND s.name IS NOT NULL
+    WHERE o.user = ?2 AND o.role = 'owner' AND o.name > ?3 ORDER BY o.name LIMIT ?4"""
+_OWNED_AMONG: Final = f"""SELECT s.num FROM main.seat s CROSS JOIN main.seat o ON o.user = ?2 AND o.num = s.num
     AND o.role = 'owner' WHERE s.user = ?1 AND {_GROUPS.replace("?", "?3")} ORDER BY s.name LIMIT ?4"""
 _GROUP_HEADS: Final = "SELECT s.name, r.head, s.since_seq FROM seat s JOIN room r ON r.num = s.num WHERE s.user = ?"
 # Seats alone, for when what belongs to them is damaged.
@@ -170,7 +171,7 @@ def _owns_fewer(connection: sqlite3.Connection, owner: str, user: str) -> bool:
             (user, "seat_name", "name >= 'group:' AND name < 'group;'"),
         ):
             (count,) = connection.execute(
-                f"SELECT count(*) FROM (SELECT 1 FROM seat INDEXED BY {index} WHERE user = ? AND {where} LIMIT ?)",
+                f"SELECT count(*) FROM (SELECT 1 FROM main.seat INDEXED BY {index} WHERE user = ? AND {where} LIMIT ?)",
                 (each, most),
             ).fetchone()
             if count < most:

@@ -11,6 +11,7 @@ from typing import Any
 from gochat.ports.archive import Viewer
 from gochat.protocol.entries import AuditEntry, ReportEntry, SanctionEntry
 from gochat.store.read.names import shown
+from gochat.store.read.overlay import column_of
 from gochat.store.read.people import LAST_CHARS
 from gochat.store.read.sight import view
 from gochat.store.schema import SEQ_BITS
@@ -21,6 +22,8 @@ REPORTED = """SELECT DISTINCT r.id FROM (
         AND (ts, id) > (coalesce((SELECT ts FROM report WHERE id = ?1), -1), ?1)
     ORDER BY ts, id LIMIT ?2) p JOIN room r ON r.num = p.num"""
 
+_REPORTED_ID = f"(p.num << {SEQ_BITS}) + p.seq"
+_SENDER = column_of("sender", "f", _REPORTED_ID)
 #: Above every id and every time.
 _LAST = (1 << 63) - 1
 
@@ -34,10 +37,11 @@ def reports(
         where = "AND p.num = (SELECT num FROM room WHERE id = ?) AND p.seq > ?"
         values = [room, hidden_from(connection, viewer, room)]
     rows = connection.execute(
-        f"""SELECT p.id, p.ts, r.id, p.seq, f.sender, substr(f.body, 1, {LAST_CHARS}), p.user, p.rule, p.reason
-            FROM report p JOIN room r ON r.num = p.num JOIN fact f ON f.id = (p.num << {SEQ_BITS}) + p.seq
+        f"""SELECT p.id, p.ts, r.id, p.seq, {_SENDER}, substr({column_of("body", "f", _REPORTED_ID)}, 1, {LAST_CHARS}),
+                p.user, p.rule, p.reason
+            FROM report p JOIN room r ON r.num = p.num LEFT JOIN main.fact f ON f.id = {_REPORTED_ID}
             WHERE p.closed_ts IS NULL AND (p.ts, p.id) > (coalesce((SELECT ts FROM report WHERE id = ?), -1), ?)
-                {where} ORDER BY p.ts, p.id LIMIT ?""",
+                {where} AND {_SENDER} IS NOT NULL ORDER BY p.ts, p.id LIMIT ?""",
         (number(cursor, 0), number(cursor, 0), *values, limit + 1),
     ).fetchall()
     entries = [

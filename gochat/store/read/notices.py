@@ -23,6 +23,7 @@ from gochat.domain.notices import (
 from gochat.ports.archive import Viewer
 from gochat.store.bulk import json_array
 from gochat.store.read.names import shown
+from gochat.store.read.overlay import column_of
 from gochat.store.read.source import reading
 from gochat.store.rows import MESSAGE, mentions_in
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
@@ -57,7 +58,7 @@ _REFUSED = """EXISTS (SELECT 1 FROM relation WHERE user = {} AND peer = {}
     AND (blocked_at IS NOT NULL OR declined_ts > {}))"""
 _REFUSALS = f"""SELECT u.value, s.value FROM json_each(?1) AS u CROSS JOIN json_each(?2) AS s
     WHERE {_REFUSED.format("u.value", "s.value", "?3")}"""
-_MESSAGES = f"""SELECT id & {SEQ_MASK}, ts, sender, substr(body, 1, {BODY_CHARS}), data FROM fact
+_MESSAGES = f"""SELECT id, ts, sender, substr(body, 1, {BODY_CHARS}), data FROM fact
     WHERE id >= ? AND id <= ? AND kind = {MESSAGE} AND delete_seq IS NULL"""
 
 
@@ -125,11 +126,10 @@ def _news(
     )
     found = {row[0]: _candidate(row) for row in [*latest.fetchall(), *ripe.fetchall(), *first.fetchall()]}
     # Times never fall as seqs grow, so everything up to the last one that is old enough has been looked at.
-    (upto,) = connection.execute(
-        f"SELECT coalesce(max(id) & {SEQ_MASK}, ?) FROM fact WHERE id >= ? AND id <= ? AND ts <= ?",
-        (since - 1, *bounds, ripe_ts),
+    last = connection.execute(
+        "SELECT id FROM fact WHERE id >= ? AND id <= ? AND ts <= ? ORDER BY id DESC LIMIT 1", (*bounds, ripe_ts)
     ).fetchone()
-    return [found[seq] for seq in sorted(found, reverse=True)], upto
+    return [found[row_id] for row_id in sorted(found, reverse=True)], since - 1 if last is None else last[0] & SEQ_MASK
 
 
 def _together(messages: Sequence[Candidate], more: Sequence[Candidate]) -> list[Candidate]:
@@ -143,12 +143,13 @@ def _mentions(
 ) -> list[Candidate]:
     """The latest messages from the seq `since` on that mention the user, without those of users whom the user refuses:
     however often these mention the user, the mentions of others are still found."""
+    ts, sender, body, data = (column_of(each, "f", "?1 + m.seq") for each in ("ts", "sender", "body", "data"))
     rows = connection.execute(
-        f"""SELECT m.seq, f.ts, f.sender, substr(f.body, 1, {BODY_CHARS}), f.data
+        f"""SELECT ?1 + m.seq, {ts}, {sender}, substr({body}, 1, {BODY_CHARS}), {data}
             FROM (SELECT seq, sender FROM mention WHERE user = ?2 AND room_pk = ?1 >> {SEQ_BITS} AND seq >= ?3
                 ORDER BY seq DESC LIMIT {SCANNED}) m
-            CROSS JOIN fact f ON f.id = ?1 + m.seq
-            WHERE NOT {_REFUSED.format("?2", "m.sender", "?5")} AND f.ts >= ?4 AND f.delete_seq IS NULL
+            LEFT JOIN main.fact f ON f.id = ?1 + m.seq
+            WHERE NOT {_REFUSED.format("?2", "m.sender", "?5")} AND {ts} >= ?4 AND f.delete_seq IS NULL
             LIMIT {SHOWN}""",
         (base, user, since, oldest_ts, declined_since),
     )
@@ -202,8 +203,8 @@ def _refused(
 
 
 def _candidate(row: Sequence[Any]) -> Candidate:
-    seq, ts, sender, body, data = row
-    return Candidate(seq, ts, sender, body, mentions_in(data) or ())
+    row_id, ts, sender, body, data = row
+    return Candidate(row_id & SEQ_MASK, ts, sender, body, mentions_in(data) or ())
 
 
 def _reader(

@@ -235,7 +235,7 @@ def _counts(connection: sqlite3.Connection, seen: View, first: int, last: int) -
     return connection.execute(
         f"""SELECT x.target, x.emoji, count(*) FROM reaction x WHERE x.target BETWEEN :first AND :last AND
             CASE WHEN x.seq <= :head THEN x.is_on ELSE coalesce((
-                SELECT json_extract(f.data, '$.on') FROM fact f
+                SELECT json_extract(f.data, '$.on') FROM main.fact f
                 WHERE f.kind = {REACTION} AND f.id >> {SEQ_BITS} = :num AND f.target = x.target & {SEQ_MASK}
                   AND f.sender = x.user AND json_extract(f.data, '$.emoji') = +x.emoji AND f.id <= :upto
                 ORDER BY f.id DESC LIMIT 1), 0) END

@@ -11,6 +11,7 @@ from gochat.domain.ids import dm, peer
 from gochat.ports.archive import Viewer
 from gochat.protocol.entries import ContactState, Last, RelationState, RequestEntry
 from gochat.store.read.names import share_a_group, shown
+from gochat.store.read.overlay import column_of
 from gochat.store.read.separate import FAULTS, SeparateRooms
 from gochat.store.schema import SEQ_BITS
 
@@ -23,11 +24,14 @@ Sides: TypeAlias = Mapping[tuple[str, str], tuple[Any, ...]]
 NO_SIDE: Final = (None,) * 6
 
 # The latest message of a request: nobody but the user who asks has written since.
+_LAST = f"(r.num << {SEQ_BITS}) + r.last"
+_LAST_ID = column_of("id", "l", _LAST)
 _REQUESTS = f"""
-    SELECT p.peer, r.id, r.head, l.id - (r.num << {SEQ_BITS}), l.ts, l.sender,
-        coalesce(substr(l.body, 1, {LAST_CHARS}), ''), l.delete_ts
-    FROM relation p JOIN room r ON r.num = p.num JOIN fact l ON l.id = (r.num << {SEQ_BITS}) + r.last
-    WHERE p.user = ? AND p.asked_at IS NOT NULL AND p.blocked_at IS NULL """
+    SELECT p.peer, r.id, r.head, {_LAST_ID} - (r.num << {SEQ_BITS}), {column_of("ts", "l", _LAST)},
+        {column_of("sender", "l", _LAST)}, coalesce(substr({column_of("body", "l", _LAST)}, 1, {LAST_CHARS}), ''),
+        l.delete_ts
+    FROM relation p JOIN room r ON r.num = p.num LEFT JOIN main.fact l ON l.id = {_LAST}
+    WHERE p.user = ? AND p.asked_at IS NOT NULL AND p.blocked_at IS NULL AND {_LAST_ID} IS NOT NULL """
 
 _ASKERS = """
     SELECT p.peer FROM relation p WHERE p.user = ? AND p.asked_at IS NOT NULL AND p.blocked_at IS NULL

@@ -168,7 +168,7 @@ def left(connection: sqlite3.Connection, room_pk: int, users: Sequence[str]) -> 
     found = set()
     for user in users:
         row = connection.execute(
-            "SELECT json_extract(f.data, '$.change') FROM seat s JOIN fact f ON f.id = (s.num << ?) | s.left_seq"
+            "SELECT json_extract(f.data, '$.change') FROM seat s JOIN main.fact f ON f.id = (s.num << ?) | s.left_seq"
             " WHERE s.user = ? AND s.num = ? AND s.role = 'former' AND f.kind = ?",
             (SEQ_BITS, user, room_pk, MEMBER),
         ).fetchone()

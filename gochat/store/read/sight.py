@@ -66,7 +66,7 @@ def _private(
 def history_at(connection: sqlite3.Connection, room_pk: int, seq: int) -> str:
     """How much the group let its members read when `seq` was its head: no later change touches users who left."""
     row = connection.execute(
-        f"""SELECT json_extract(data, '$.history') FROM fact
+        f"""SELECT json_extract(data, '$.history') FROM main.fact
             WHERE kind = {GROUP} AND json_extract(data, '$.history') IS NOT NULL AND id > ? AND id <= ?
             ORDER BY id DESC LIMIT 1""",
         (room_pk << SEQ_BITS, room_pk << SEQ_BITS | seq),

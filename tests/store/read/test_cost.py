@@ -168,7 +168,7 @@ def notified(connection: sqlite3.Connection) -> Any:
     room = "group:g00003"
     (room_pk,) = connection.execute("SELECT num FROM room WHERE id = ?", (room,)).fetchone()
     row = ("ntf", 1, "hub", room_pk, room, 0, 0, 0, 0, "", None, None, None, None, None, None, None)
-    return notices._waiting(connection, "webhook", row, 1_000_000)
+    return notices._waiting(connection, "webhook", row, 1_000_000, 0)
 
 
 READS: dict[str, Callable[[sqlite3.Connection], Any]] = {
