@@ -63,6 +63,8 @@ class _Context(NamedTuple):
     committer: Worker[Committer]
     readers: Readers
     searchers: Readers
+    idle_reader: Readers
+    """For those who must read at once; see MergedReader."""
     merged_reader: MergedReader
     epoch: str
     last_num: int
@@ -164,14 +166,15 @@ def _in_threads(path: Path, commits: Commits, pace: MergePace, notices: bool) ->
         raise StoreError(f"{path} can't be read: {error}") from error
     readers = Readers(threads(opens, health=health), health)
     searchers = Readers(threads(opens, searches.THREADS, health), health, together=1)
+    idle_reader = Readers(threads(opens, 1, health), health)
     committer: OwnerThread[Committer] = OwnerThread(
         "committer",
         partial(Committer, partial(connect, str(path)), write_buffer, pace, commits, health, notices),
         idle=Committer.idle,
         closes=Committer.close,
     )
-    merged_reader = MergedReader(readers, committer, write_buffer, partial(reading, path))
-    return _Context(committer, readers, searchers, merged_reader, epoch, last_num, commits, health, True)
+    merged_reader = MergedReader(readers, idle_reader, committer, write_buffer, partial(reading, path))
+    return _Context(committer, readers, searchers, idle_reader, merged_reader, epoch, last_num, commits, health, True)
 
 
 def _on_one(
@@ -186,14 +189,14 @@ def _on_one(
     health, write_buffer, commits = Health(path), WriteBuffer(), Commits()
     epoch, last_num = _beginning(opens())
     reader: Worker[sqlite3.Connection] = workers(opens)
-    readers, searchers = Readers([reader], health), Readers([reader], health)
+    readers, searchers, idle_reader = (Readers([reader], health) for _ in range(3))
     committer: Worker[Committer] = workers(
         partial(Committer, opens, write_buffer, pace, commits, health, notices),
         idle=Committer.idle,
         closes=Committer.close,
     )
-    merged_reader = MergedReader(readers, committer, write_buffer, overlaid)
-    return _Context(committer, readers, searchers, merged_reader, epoch, last_num, commits, health, False)
+    merged_reader = MergedReader(readers, idle_reader, committer, write_buffer, overlaid)
+    return _Context(committer, readers, searchers, idle_reader, merged_reader, epoch, last_num, commits, health, False)
 
 
 def _beginning(connection: sqlite3.Connection) -> tuple[str, int]:
@@ -209,11 +212,12 @@ async def _running(
 ) -> AsyncIterator[Store]:
     """The ports over the parts. All of these have ended when it does."""
     committer, readers, searchers, merged_reader = parts.committer, parts.readers, parts.searchers, parts.merged_reader
-    workers = (committer, readers, searchers)
+    idle_reader = parts.idle_reader
+    workers = (committer, readers, searchers, idle_reader)
     try:
         await committer.call(lambda _: None)  # Messages that a crash left are merged by now, or this says why not.
         if parts.threaded:
-            for each in (readers, searchers):
+            for each in (readers, searchers, idle_reader):
                 await each.call(lambda _: None)  # One of its threads has the database open.
     except BaseException:
         await _end(workers)  # noqa: ASYNC102 -- shielded by itself; threads end
@@ -244,7 +248,7 @@ async def _running(
                     with trio.move_on_after(CLOSE_S):
                         await journal.close()
                     # The writing connection is the last: what closes last takes the log file away.
-                    await _end((readers, searchers))  # noqa: ASYNC102
+                    await _end((readers, searchers, idle_reader))  # noqa: ASYNC102
                     with suppress(StoreError):  # It could not be opened.
                         await committer.call(Committer.close)
                 finally:

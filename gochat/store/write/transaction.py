@@ -433,6 +433,8 @@ class Writer:
                 for room_pk, messages in self.write_buffer.quarantined.items()
                 if room_pk not in (merged or ())
             }
+            if quarantined:
+                self.write_buffer.rewrite(obsolete)
             write_buffer.delete(self.connection, obsolete, quarantined)
         if obsolete or written:
             self.connection.execute("UPDATE clock SET commits = ?", (number,))

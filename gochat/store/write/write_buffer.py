@@ -6,7 +6,7 @@ messages of the transaction as they come; later they are merged, room by room, s
 That is the first level of a log-structured merge tree (O'Neil et al. 1996), of which the B-trees are the second.
 
 The table's messages are also held here, in memory: they are merged from here, and read back only after a crash. Nobody
-else reads the table: a room is merged before it is read.
+else reads them in the table: a room is merged before it is read.
 """
 
 from __future__ import annotations
@@ -28,6 +28,15 @@ Pieces: TypeAlias = Mapping[int, Sequence[Message]]
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[tuple[int, list[Message]]]).decode
+
+
+class _Seq(msgspec.Struct):
+    """A message, of which the rest is not looked at."""
+
+    seq: int
+
+
+_decode_seqs = msgspec.json.Decoder(list[tuple[int, list[_Seq]]]).decode
 
 #: Memory of a message beside its body, of its key (CPython 3.11, keys of 36 characters), and of each mention, at most.
 MESSAGE_BYTES, KEY_BYTES, MENTION_BYTES = 400, 192, 128
@@ -101,7 +110,7 @@ class _Segment:
 
 
 class WriteBuffer:
-    """Changed in the commit thread only, and only after its transaction; `holds` and `rooms_of` may be asked in any."""
+    """Changed in the commit thread only, and only after its transaction; `holds` and `lasts` may be asked in any."""
 
     def __init__(self) -> None:
         self._new, self._old = _Segment(), _Segment()
@@ -110,6 +119,8 @@ class WriteBuffer:
         self._names: dict[str, int] = {}
         self._rows: dict[int, dict[int, int]] = {}
         """Of each transaction that has a row its rooms, and the last seq of each."""
+        self._rewritten: set[int] = set()
+        """Rows that hold other messages than they did: each reader may see either."""
         self.facts = 0
         """How many are to be merged."""
         self.quarantined: dict[int, list[Message]] = {}
@@ -126,17 +137,19 @@ class WriteBuffer:
         names = self._names
         return bool(names) if rooms is None else any(room in names for room in rooms)
 
-    def rooms_of(self, numbers: Iterable[int]) -> list[int] | None:
-        """The rooms that have, or may have, messages in one of these transactions, whose rows were seen in the table;
-        None: that is not known."""
-        rows = self._rows
-        found: set[int] = set()
+    def lasts(self, numbers: Iterable[int]) -> tuple[dict[int, int], list[int]]:
+        """The rooms that have messages in these transactions, whose rows a reader saw in the table, and the last seq of
+        each; and the numbers that are not known here, whose rows the reader must look into. The numbers ascend."""
+        rows, rewritten = self._rows, self._rewritten
+        found: dict[int, int] = {}
+        unknown: list[int] = []
         for number in numbers:
             row = rows.get(number)
-            if row is None:
-                return None
-            found.update(row)
-        return list(found)
+            if row is None or number in rewritten:
+                unknown.append(number)
+            else:
+                found.update(row)
+        return found, unknown
 
     def room_pks(self, rooms: Iterable[str]) -> list[int]:
         """The numbers of those of the rooms that have something unmerged."""
@@ -197,6 +210,10 @@ class WriteBuffer:
     def cancel(self, number: int) -> None:
         """It was not."""
         self._rows.pop(number, None)
+
+    def rewrite(self, number: int) -> None:
+        """A transaction is about to put the quarantined messages into this row, in place of what it holds."""
+        self._rewritten.add(number)
 
     def add(self, number: int, rooms: Pieces, keys: Iterable[Key], weights: Mapping[int, int] = {}) -> None:
         """It was committed. `weights`: by room what `weigh` says, where that is known."""
@@ -284,6 +301,7 @@ class WriteBuffer:
                 self._new = _Segment()
             for number in [number for number in self._rows if number <= upto]:
                 del self._rows[number]
+            self._rewritten = {upto} if self.quarantined else set()
             if self.quarantined:
                 self.expect(upto, self.quarantined)
 
@@ -354,6 +372,17 @@ def unmerged(connection: sqlite3.Connection) -> dict[int, list[Message]]:
         fresh = [message for message in messages if message.seq > heads[room_pk]]
         if fresh:
             found.setdefault(room_pk, []).extend(fresh)
+    return found
+
+
+def stored_lasts(connection: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, int]:
+    """The rooms that the rows with these numbers have messages of, and the last seq of each."""
+    found: dict[int, int] = {}
+    for (pieces,) in connection.execute(
+        "SELECT t.messages FROM json_each(?) AS v CROSS JOIN tail t ON t.number = v.value", (_encode(numbers).decode(),)
+    ):
+        for room_pk, messages in _decode_seqs(pieces):
+            found[room_pk] = max(messages[-1].seq, found.get(room_pk, 0))
     return found
 
 
