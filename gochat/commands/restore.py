@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gochat.commands import EXIT_OK, CommandError
-from gochat.commands.files import Share
+from gochat.commands.files import Share, note
 from gochat.commands.options import config_option, data_option, load_settings
 from gochat.domain.plurals import counted
 
@@ -61,18 +61,18 @@ def restore(file: Path, yes: bool, discard: bool, as_json: bool, data: str | Non
     share = Share("copied")
     with folder.locked(place), staged(file, database, share) as copy:
         share.done()
-        click.echo(f"{file}: {_told(copy.found)}", err=True)
+        note(f"{file}: {_told(copy.found)}")
         if database.exists() and not yes:
             size = f"{database.stat().st_size / 1e6:,.1f} MB"
             changed = _time(int(database.stat().st_mtime * 1000))
-            click.echo(f"{database}: {size}, changed {changed}", err=True)
+            note(f"{database}: {size}, changed {changed}")
             click.confirm(f"Replace {database}?", abort=True, err=True)
         kept = put_in_place(copy, database, keep=not discard)
     if as_json:
         told = {"database": str(database), "kept": str(kept) if kept else None, **copy.found._asdict()}
         click.echo(json.dumps(told))
     elif kept is not None:
-        click.echo(f"what was there is now {kept}; delete it when you need it no more", err=True)
+        note(f"what was there is now {kept}; delete it when you need it no more")
     return EXIT_OK
 
 

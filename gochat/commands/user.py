@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gochat.commands import EXIT_OK
-from gochat.commands.files import Progress, node_database, replacing
+from gochat.commands.files import Progress, node_database, note, replacing
 from gochat.commands.options import config_option, data_option, load_settings
 from gochat.domain import ids
 from gochat.domain.plurals import counted
@@ -53,7 +53,7 @@ def export(user: str, file: Path, as_json: bool, data: str | None, config: Path 
         click.echo(json.dumps({"file": str(file), **done._asdict(), "bytes": file.stat().st_size}))
     else:
         told = f"{counted(done.messages, 'message')}, {done.received:,} received, {counted(done.rooms, 'room')}"
-        click.echo(f"{told} exported", err=True)
+        note(f"{told} exported")
     return EXIT_OK
 
 

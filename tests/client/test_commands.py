@@ -178,6 +178,16 @@ async def test_closed_standard_error_is_no_fault(node: Node, tmp_path: Path) -> 
     assert (ran.code, ran.out, len(file.read_text().splitlines())) == (0, "", 1)
 
 
+async def test_a_remark_that_finds_no_room_changes_nothing(node: Node) -> None:
+    ran = await shell(node, f"{sys.executable} -m gochat send user:bob hi --as ann 2>/dev/full")
+    assert (ran.code, ran.out) == (0, "user:bob #1\n")
+    ran = await shell(
+        node, rf"printf 'one\ntwo\n/history\n' | {sys.executable} -m gochat chat user:bob --as ann 2>/dev/full"
+    )
+    assert ran.code == 0
+    assert ("ann: one" in ran.out, "ann: two" in ran.out) == (True, True)
+
+
 async def test_text_that_is_not_utf_8_is_explained(node: Node) -> None:
     ran = await shell(node, rf"printf 'caf\351\n' | {sys.executable} -m gochat send user:ann --as ann")
     assert (ran.code, ran.out) == (2, "")

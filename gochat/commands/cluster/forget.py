@@ -13,6 +13,7 @@ import msgspec
 
 from gochat.commands import EXIT_OK, EXIT_UNDER_WAY, CommandError, interrupt_alone
 from gochat.commands.cluster.options import cluster_option, require_url
+from gochat.commands.files import note
 from gochat.commands.options import config_option, data_option, load_settings
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def forget(
         if as_json:
             click.echo(json.dumps({"instance": node.instance, "new_epoch": outcome}))
         else:
-            click.echo(f"{_called(node)} is forgotten{_EPOCH.get(outcome, '')}", err=True)
+            note(f"{_called(node)} is forgotten{_EPOCH.get(outcome, '')}")
     failures = [outcome for outcome in outcomes if isinstance(outcome, CommandError)]
     if failures:
         worst = next((each for each in failures if each.code == EXIT_UNDER_WAY), failures[0])

@@ -12,7 +12,7 @@ import click
 
 from gochat.commands import EXIT_OK, CommandError
 from gochat.commands.cluster.options import cluster_option, require_url
-from gochat.commands.files import Share
+from gochat.commands.files import Share, note
 from gochat.commands.options import config_option, data_option, load_settings
 from gochat.errors import StoreError
 
@@ -97,10 +97,10 @@ def join(
         click.echo(json.dumps(done._asdict()))
     else:
         told = f"{settings.node.data} is a node's folder of the cluster {done.name}"
-        click.echo(f"{told}; `gochat serve` takes part", err=True)
+        note(f"{told}; `gochat serve` takes part")
         if done.kept is not None:
             what = done.kept if done.kept_marker is None else f"{done.kept}, and its node's name {done.kept_marker}"
-            click.echo(f"what was there is now {what}; delete it when you need it no more", err=True)
+            note(f"what was there is now {what}; delete it when you need it no more")
     return EXIT_OK
 
 

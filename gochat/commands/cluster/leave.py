@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from gochat.commands import EXIT_OK, CommandError
+from gochat.commands.files import note
 from gochat.commands.options import config_option, data_option, load_settings
 
 
@@ -56,5 +57,5 @@ def leave(yes: bool, as_json: bool, data: str | None, config: Path | None) -> in
     if as_json:
         click.echo(json.dumps({"folder": str(place), "left": name}))
     else:
-        click.echo(f"{place} belongs to no cluster any more", err=True)
+        note(f"{place} belongs to no cluster any more")
     return EXIT_OK
