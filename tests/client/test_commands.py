@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 import trio
 
+from gochat.errors import REVOKED
 from gochat.node import Node
 from tests.client.command import ROOT, gochat, names, notes, running, shell
 from tests.client.conftest import Start, enter
 from tests.client.peer import TEA, Peer, listed, message
+from tests.tokens import issue
 
 # ---------------------------------------------------------------------------------------------- send
 
@@ -38,6 +40,25 @@ async def test_send_says_where_the_message_stands(node: Node) -> None:
 async def test_a_key_makes_repeats_one_message(node: Node) -> None:
     for _ in range(2):
         assert (await gochat(node, "send", "user:bob", "hi", "--key", "k", "--as", "ann")).out == "user:bob #1\n"
+
+
+async def test_a_recorded_message_is_no_failure_whatever_the_token_may_read(node: Node) -> None:
+    ran = await gochat(node, "send", "user:bob", "hi", GOCHAT_TOKEN=issue(node, "ann", ["chat:write"]))
+    assert ran == (0, "user:bob #1\n", "")
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, None])
+async def test_the_end_of_a_session_after_the_ack_is_no_failure(peer: Peer, by: signal.Signals | None) -> None:
+    async with running(peer.url, "send", "user:bob", "hi") as sending:
+        visit = await peer.visit()
+        await visit.welcome()
+        await visit.ack(await visit.expect("send"))
+        await visit.expect("search")
+        if by is None:
+            end = {"code": "unauthorized", "message": "revoked", "temporary": False, "close": REVOKED}
+            await visit.send({"type": "error", **end})
+            await visit.close()
+        assert await sending.ends(by) == 0
 
 
 @pytest.mark.parametrize(
