@@ -108,7 +108,7 @@ async def test_chat_in_a_pipe(node: Node) -> None:
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
-async def test_chat_ends_well_when_it_is_interrupted(node: Node, by: signal.Signals) -> None:
+async def test_chat_tells_that_it_was_interrupted(node: Node, by: signal.Signals) -> None:
     async with running(node, "chat", "user:bob", "--as", "ann") as ann:
         await ann.prints("writing to user:bob")
         async with enter(node, "bob") as bob:
@@ -116,7 +116,8 @@ async def test_chat_ends_well_when_it_is_interrupted(node: Node, by: signal.Sign
         await ann.prints("bob: ]0;owned\n")
         await ann.type("bye")
         await ann.prints("ann: bye")
-        assert await ann.ends(by) == 0
+        assert await ann.ends(by) == 130
+        await ann.prints("* the rest of the input was not read, from line 2 on\n")
 
 
 async def test_chat_comes_back_when_the_node_does(start: Start) -> None:
@@ -162,6 +163,37 @@ async def test_an_interrupted_chat_tells_what_it_has_not_sent(start: Start, by: 
         await ann.prints("* the server takes the next message in")
         assert await ann.ends(by) == 130
         await ann.prints("* 1 message not sent:\n  2 to user:ann: two [waits]")
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+async def test_a_pipe_that_is_interrupted_before_the_sign_in_says_so(peer: Peer, by: signal.Signals) -> None:
+    async with running(peer.url, "chat", TEA) as chat:
+        await chat.type("deployed")
+        visit = await peer.visit()
+        await visit.expect("hello")
+        assert await chat.ends(by) == 130
+        await chat.prints("* interrupted before the sign-in: nothing of the input was read\n")
+
+
+async def test_an_interrupted_pipe_tells_where_its_reading_ended(start: Start) -> None:
+    async with start(messages_per_s=0.02) as node, running(node, "chat", "user:ann", "--as", "ann") as ann:
+        await ann.type("\n".join(f"L{number}" for number in range(1, 211)))
+        await ann.prints("* the server takes the next message in")
+        assert await ann.ends(signal.SIGINT) == 130
+        await ann.prints("* 200 messages not sent:\n  2 to user:ann: L2 [waits]")
+        await ann.prints(
+            "L201 [waits]\n* line 202 not sent: L202\n* the rest of the input was not read, from line 203 on\n"
+        )
+
+
+async def test_an_interrupted_pipe_tells_the_command_that_was_broken_off(peer: Peer) -> None:
+    async with running(peer.url, "chat", TEA) as chat:
+        await chat.type("/delete 1")
+        visit = await peer.visit()
+        await visit.welcome(listed(1))
+        await visit.expect("delete")
+        assert await chat.ends(signal.SIGTERM) == 130
+        await chat.prints("* line 1 was broken off, and may have been done: /delete 1\n")
 
 
 @pytest.mark.parametrize("words", [["chat", "user:ann"], ["send", "user:ann"]])
