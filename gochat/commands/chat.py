@@ -10,7 +10,7 @@ import click
 
 from gochat.commands import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from gochat.commands.connection import check_address, connection_options
-from gochat.commands.files import note, stdin_descriptor
+from gochat.commands.files import can_ask, note, stdin_descriptor
 
 if TYPE_CHECKING:
     from gochat.client import Chat, TokenSource
@@ -66,7 +66,7 @@ def fills_screen() -> bool:
     """Whether there is a terminal at both ends that a screen can be drawn on."""
     if os.environ.get("TERM", "") in DUMB or (sys.stdout.encoding or "").lower().replace("-", "") != "utf8":
         return False
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+    return can_ask() and sys.stdout.isatty()
 
 
 def _full(to: str | None, url: str, token: TokenSource | None, mouse: bool) -> int:

@@ -109,6 +109,11 @@ def _drop_rest(stream: TextIO, *, for_good: bool) -> None:
         os.close(own)
 
 
+def can_ask() -> bool:
+    """Whether a person is there who can answer a question: standard input is a terminal, and not closed."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def stdin_descriptor() -> int:
     """The descriptor of standard input. Raises CommandError where the caller closed it (`<&-`)."""
     if sys.stdin is None:
@@ -117,10 +122,36 @@ def stdin_descriptor() -> int:
 
 
 def stdin_text() -> str:
-    """All of standard input. Raises CommandError where it is closed, or is not UTF-8: with a guessed encoding it
-    would be text that nobody wrote."""
-    stdin_descriptor()
-    data = sys.stdin.buffer.read()
+    """All of standard input. Raises CommandError where it is closed, can't be read, or holds more than any message; and
+    where it is not UTF-8: with a guessed encoding it would be text that nobody wrote."""
+    return _stdin_until(None)
+
+
+def stdin_line() -> str:
+    """The first line of standard input, without its end. Raises CommandError as `stdin_text` does."""
+    return _stdin_until(b"\n")
+
+
+def _stdin_until(end: bytes | None) -> str:
+    """Standard input up to its end, or to these bytes if they come before."""
+    from gochat.client import ClientError
+    from gochat.client.terminal.stdin import LINE_BYTES, read
+
+    descriptor, data = stdin_descriptor(), b""
+    while end is None or end not in data:
+        try:
+            more = read(descriptor)
+        except ClientError as error:
+            raise CommandError(str(error)) from error
+        if not more:
+            break
+        data += more
+        if len(data) > LINE_BYTES:
+            raise CommandError(f"standard input has more than {LINE_BYTES:,} bytes: no server takes as many at once")
+    return _decoded(data if end is None else data.partition(end)[0])
+
+
+def _decoded(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gochat.commands import EXIT_OK, CommandError
-from gochat.commands.files import Share, note
+from gochat.commands.files import Share, can_ask, note
 from gochat.commands.options import config_option, data_option, load_settings
 from gochat.domain.plurals import counted
 
@@ -49,7 +48,7 @@ def restore(file: Path, yes: bool, discard: bool, as_json: bool, data: str | Non
     settings, _, _ = load_settings(config, {"node.data": data})
     place = Path(settings.node.data)
     database = folder.database(place)
-    if not yes and database.exists() and not sys.stdin.isatty():
+    if not yes and database.exists() and not can_ask():
         raise click.UsageError("nobody is there to be asked; --yes replaces the database without asking")
     folder.make(place)
     folder.check_whole(place)

@@ -13,7 +13,7 @@ import click
 
 from gochat.commands import EXIT_INTERRUPTED, EXIT_OK, CommandError
 from gochat.commands.connection import check_address, credential, server_options
-from gochat.commands.files import Progress, node_database, note, replacing
+from gochat.commands.files import Progress, can_ask, node_database, note, replacing
 from gochat.commands.options import config_option, data_option, load_settings
 from gochat.domain import ids
 from gochat.domain.plurals import counted
@@ -159,7 +159,7 @@ def expire(
             say(line if found.messages else f"nothing in {name}s")
     expired = 0
     if not dry_run and (groups.messages or private.messages):
-        if not yes and not sys.stdin.isatty():
+        if not yes and not can_ask():
             raise click.UsageError("nobody is there to be asked; --yes takes the texts without asking")
         if not yes:
             click.confirm("Take these texts away for good?", abort=True, err=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from gochat.client import Chat
+from gochat.client import Chat, ClientError
 from gochat.client.terminal import text
 from gochat.client.terminal.commands import COMMANDS
 from gochat.client.terminal.console import Console
@@ -82,6 +82,32 @@ async def test_a_plain_file_is_read_too(tmp_path: Path) -> None:
     file.write_bytes(b"one\ntwo\n")
     with file.open("rb") as opened:
         assert [line async for line in Lines(opened.fileno())] == ["one", "two"]
+
+
+async def test_a_pipe_that_does_not_wait_is_waited_for() -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    lines = Lines(reader)
+    got: list[str | Unreadable] = []
+
+    async def take() -> None:
+        got.append(await anext(lines))
+
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(take)
+            await trio.sleep(0.1)
+            os.write(writer, b"late\n")
+    os.close(writer)
+    os.close(reader)
+    assert got == ["late"]
+
+
+async def test_a_file_that_can_not_be_read_is_told(tmp_path: Path) -> None:
+    folder = os.open(tmp_path, os.O_RDONLY)
+    with pytest.raises(ClientError, match="standard input can't be read: is a directory"):
+        await anext(Lines(folder))
+    os.close(folder)
 
 
 # ---------------------------------------------------------------------------------------------- what a line does
