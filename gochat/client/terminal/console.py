@@ -251,7 +251,7 @@ class Console:
             raise
         except ClientError as error:
             self.failures += 1
-            self.note(f"* not done: {text.inert(text.refusal(error))}")
+            self.note(f"* {text.failure(error)}")
 
     async def _obey(self, line: str) -> None:
         line = line.strip()
@@ -274,12 +274,13 @@ class Console:
         can type something else."""
         with trio.move_on_after(_IN_TURN_S if self._present else math.inf):
             await self.unsent.settled()
+        may_leave = self._online
         with trio.CancelScope() as self._asking_server:
             if self._present and not self._online:
                 self._asking_server.cancel()
             await result
         if self._asking_server.cancelled_caught:
-            self.note("* not done: there is no connection; try again when it is back. /unsent lists what waits")
+            self.note(f"* {text.ANSWER_LOST if may_leave else text.NOT_SENT}. /unsent lists what waits")
         self._asking_server = None
 
     async def write(self, body: str, *, reply_to: int | None = None, edits: int | None = None) -> None:
