@@ -379,6 +379,18 @@ async def test_an_export_ends_where_the_log_did_when_it_began(peer: Peer, tmp_pa
     assert [json.loads(line)["seq"] for line in file.read_text().splitlines()] == [1, 2, 3]
 
 
+# ---------------------------------------------------------------------------------------------- contact
+
+
+async def test_the_state_that_a_server_tells_moves_no_cursor(peer: Peer) -> None:
+    async with running(peer.url, "contact", "add", "bob") as adding:
+        visit = await peer.visit()
+        await visit.welcome()
+        await visit.reply(await visit.expect("contact"), "ok", state="contact\x1b]0;owned\x07")
+        await adding.prints("user:bob contact\\x1b]0;owned\\x07\n")
+        assert await adding.ends() == 0
+
+
 # ---------------------------------------------------------------------------------------------- help
 
 
