@@ -67,6 +67,8 @@ async def test_the_end_of_a_session_after_the_ack_is_no_failure(peer: Peer, by: 
         (["group:none", "hi", "--as", "ann"], 1, "(not_found)"),
         (["user:bob", "x" * 4_001, "--as", "ann"], 1, "(too_large)"),
         (["user:bob", "hi", "--token", "nonsense"], 4, "(unauthorized)"),
+        (["user:bob", "hi", "--token", "non sense"], 4, "characters that no token has"),
+        (["user:bob", "hi", "--token", "töken"], 4, "hint: `gochat token issue USER`"),
         (["bob", "hi", "--as", "ann"], 2, "did you mean user:bob?"),
         (["user:bob", " ", "--as", "ann"], 2, "no text"),
         (["user:bob", "hi"], 2, "who are you?"),
