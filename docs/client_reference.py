@@ -56,7 +56,9 @@ def replica_block() -> Iterator[str]:
 
 
 def errors_block() -> Iterator[str]:
-    yield from _described([errors.Refused, errors.Lost, errors.Unreachable, errors.Ended, errors.BadUrl, sync.Timeout])
+    yield from _described(
+        [errors.Refused, errors.Lost, errors.Unreachable, errors.Ended, errors.BadUrl, errors.BadToken, sync.Timeout]
+    )
 
 
 def events_block() -> Iterator[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import sys
 from typing import NamedTuple, NoReturn
@@ -168,7 +169,7 @@ def run(arguments: list[str]) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
-        error.show()
+        _show(error)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         return EXIT_INTERRUPTED
@@ -214,8 +215,18 @@ def _explain(error: Exception) -> int:
 
 
 def _say(problem: str, hint: str) -> None:
+    from gochat.commands.files import note  # imported with the error, since `--help` needs no file
     from gochat.log import inert  # an error may repeat what a peer or a file said
 
-    click.echo(f"gochat: {inert(problem)}", err=True)
+    note(f"gochat: {inert(problem)}")
     if hint:
-        click.echo(f"hint: {hint}", err=True)
+        note(f"hint: {hint}")
+
+
+def _show(error: click.ClickException) -> None:
+    """Print the error as click does, but let the exit code stand where it can't be written."""
+    from gochat.commands.files import note
+
+    text = io.StringIO()
+    error.show(text)
+    note(text.getvalue(), end="")

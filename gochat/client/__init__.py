@@ -8,7 +8,7 @@ async with gochat.client.connect("ws://127.0.0.1:8080/v1/ws", token=os.environ["
 
 from gochat.client.chat import Chat, connect
 from gochat.client.credential import TokenSource
-from gochat.client.errors import BadUrl, ClientError, Ended, Lost, Refused, Unreachable
+from gochat.client.errors import BadToken, BadUrl, ClientError, Ended, Lost, Refused, Unreachable
 from gochat.client.events import Event, Listed, Offline, Online
 from gochat.client.positions import Reset
 from gochat.client.replica import NotAReplica, Replica
@@ -17,6 +17,7 @@ from gochat.domain import facts
 from gochat.protocol import replies
 
 __all__ = [
+    "BadToken",
     "BadUrl",
     "Chat",
     "ClientError",

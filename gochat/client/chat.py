@@ -61,8 +61,8 @@ async def connect(
     event is in it before the application gets it. The data that another user left in it is removed. Raises
     sqlite3.Error, at any time, where the file can't be written, and NotAReplica or OSError where it can't be opened.
 
-    Raises BadUrl, Unreachable, or Refused (`unauthorized`) if the first connection can't be made; later ones are made
-    again by themselves, with growing pauses, until the server says not to.
+    Raises BadUrl, BadToken, Unreachable, or Refused (`unauthorized`) if the first connection can't be made; later ones
+    are made again by themselves, with growing pauses, until the server says not to.
     """
     with ExitStack() as stack:
         address = parse_url(url)

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from gochat.client.errors import ClientError
+from gochat.client.errors import BadToken
 
 TokenFunction: TypeAlias = Callable[[], str] | Callable[[], Awaitable[str]]
 TokenSource: TypeAlias = str | TokenFunction
@@ -30,14 +30,14 @@ _read_times = msgspec.json.Decoder(_Times).decode
 
 
 async def obtain(source: TokenSource) -> str:
-    """The token to sign in with now. Raises ClientError for a value that can be no token, and any exception of the
+    """The token to sign in with now. Raises BadToken for a value that can be none, and any exception of the
     function."""
     given = source() if callable(source) else source
     token = await given if inspect.isawaitable(given) else given
     if not token:
-        raise ClientError("there is no token to sign in with")
+        raise BadToken("there is no token to sign in with")
     if not (token.isascii() and token.isprintable() and " " not in token):
-        raise ClientError("the token holds characters that no token has")
+        raise BadToken("the token holds characters that no token has")
     return token
 
 

@@ -45,6 +45,10 @@ class BadUrl(ClientError):
     """The URL names no gochat server."""
 
 
+class BadToken(ClientError):
+    """The credential can be no token: it is empty, or holds characters that no token has."""
+
+
 class Unreachable(ClientError):
     """There is no connection: it could not be made, or it broke. `number` is the close code, if there was one."""
 

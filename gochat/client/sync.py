@@ -48,7 +48,7 @@ def connect(
     replica: Replica | str | Path | None = None,
 ) -> Iterator[Chat]:
     """Sign in and stay signed in, as `gochat.client.connect` does; a function `token` is called in the other thread.
-    Raises BadUrl, Unreachable, Refused, or Timeout if there is no session within `timeout_s`.
+    Raises BadUrl, BadToken, Unreachable, Refused, or Timeout if there is no session within `timeout_s`.
 
     All methods may be called from any thread. Ctrl-C ends a call that waits.
     """

@@ -10,6 +10,7 @@ import click
 
 from gochat.commands import CommandError
 from gochat.commands.connection import REPLY_S, User, admin_options, check_address
+from gochat.commands.files import note
 from gochat.commands.options import Duration
 
 if TYPE_CHECKING:
@@ -58,11 +59,9 @@ def suspend(who: str, seconds: int | None, reason: str | None, url: str, token: 
     async def body(session: Chat) -> None:
         known = [entry async for entry in session.accounts(who)]
         await session.suspend(who, seconds=seconds, reason=reason)
-        click.echo(f"suspended user:{who}", err=True)
+        note(f"suspended user:{who}")
         if not known:
-            click.echo(
-                f"warning: nobody has signed in as {who} yet; if that is a slip: gochat admin unsuspend {who}", err=True
-            )
+            note(f"warning: nobody has signed in as {who} yet; if that is a slip: gochat admin unsuspend {who}")
 
     return _ask(body, url, token)
 
@@ -86,9 +85,9 @@ def unsuspend(who: str, reason: str | None, url: str, token: TokenSource | None)
             if entry.user >= who:
                 break
         await session.unsuspend(who, reason=reason)
-        click.echo(f"user:{who} may sign in", err=True)
+        note(f"user:{who} may sign in")
         if not suspended:
-            click.echo(f"warning: {who} was not suspended; `gochat admin suspensions` prints who is", err=True)
+            note(f"warning: {who} was not suspended; `gochat admin suspensions` prints who is")
 
     return _ask(body, url, token)
 
@@ -114,7 +113,7 @@ def revoke(of: str | None, jti: str | None, reason: str | None, url: str, token:
             await session.revoke_tokens(of, reason=reason)
         elif jti is not None:
             await session.revoke_token(jti, reason=reason)
-        click.echo("revoked", err=True)
+        note("revoked")
 
     return _ask(body, url, token)
 
@@ -154,7 +153,7 @@ def close(report: int, url: str, token: TokenSource | None) -> int:
 
     async def body(session: Chat) -> None:
         await session.close_report(report)
-        click.echo(f"closed {report}", err=True)
+        note(f"closed {report}")
 
     return _ask(body, url, token)
 
@@ -279,7 +278,7 @@ def _ask(
 
     async def warned(session: Chat) -> None:
         if session.welcome.incomplete:
-            click.echo(f"warning: {INCOMPLETE}", err=True)
+            note(f"warning: {INCOMPLETE}")
         await body(session)
 
     return asked(warned, url, token, limit_s=limit_s)

@@ -10,7 +10,7 @@ import click
 
 from gochat.auth.secret import FILE_NAME
 from gochat.commands import EXIT_OK, CommandError
-from gochat.commands.files import Share, node_database, replacing
+from gochat.commands.files import Share, node_database, note, replacing
 from gochat.commands.options import config_option, data_option, load_settings
 from gochat.domain.plurals import counted
 
@@ -55,7 +55,7 @@ def backup(file: Path, force: bool, as_json: bool, data: str | None, config: Pat
         click.echo(json.dumps(told))
     else:
         size = f"{told['bytes'] / 1e6:,.1f} MB"
-        click.echo(f"{file}: {counted(done.facts, 'fact')} of {counted(done.rooms, 'room')}, {size}, checked", err=True)
+        note(f"{file}: {counted(done.facts, 'fact')} of {counted(done.rooms, 'room')}, {size}, checked")
     if (place / FILE_NAME).exists() and not settings.auth.configured:
-        click.echo(f"{place / FILE_NAME} is not in it: keep a copy of that apart", err=True)
+        note(f"{place / FILE_NAME} is not in it: keep a copy of that apart")
     return EXIT_OK

@@ -10,7 +10,7 @@ import click
 
 from gochat.commands import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK
 from gochat.commands.connection import check_address, connection_options
-from gochat.commands.files import note, stdin_descriptor
+from gochat.commands.files import can_ask, note, stdin_descriptor
 
 if TYPE_CHECKING:
     from gochat.client import Chat, TokenSource
@@ -46,7 +46,8 @@ def chat(to: str | None, url: str, token: TokenSource | None, plain: bool, mouse
     With --plain each line you type goes to TO, and messages of all rooms show as lines.
 
     Ctrl-D or /quit leave when everything is sent, Ctrl-C (twice, on the full screen) at once. Lines that were not sent
-    are told, and the exit status is then 1, or 130 after Ctrl-C. NO_COLOR=1 turns colours off.
+    are told, and the exit status is then 1, or 130 after Ctrl-C. In a pipe it is 130 wherever the input was not read to
+    its end, and the line where the reading ended is told. NO_COLOR=1 turns colours off.
 
     \b
     Examples:
@@ -65,7 +66,7 @@ def fills_screen() -> bool:
     """Whether there is a terminal at both ends that a screen can be drawn on."""
     if os.environ.get("TERM", "") in DUMB or (sys.stdout.encoding or "").lower().replace("-", "") != "utf8":
         return False
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+    return can_ask() and sys.stdout.isatty()
 
 
 def _full(to: str | None, url: str, token: TokenSource | None, mouse: bool) -> int:
@@ -101,20 +102,39 @@ def _plain(to: str | None, url: str, token: TokenSource | None) -> int:
     stdin = stdin_descriptor()
     present = os.isatty(stdin)
     console: Console | None = None
+    over = False
 
     async def body(session: Chat) -> None:
-        nonlocal console
+        nonlocal console, over
         console = Console(session, to=to, present=present, say=click.echo, note=note)
         await console.run(Lines(stdin))
+        over = True  # An interrupt that comes now finds nothing to break off.
 
     try:
-        finished = online(body, url, token, confirms=present)
+        finished = online(body, url, token, confirms=present) or over
     finally:
         if console is not None:
             _tell_unsent(console)
-    if console is None or finished:
+            if not present and not over:
+                _tell_unread(console)
+    if finished:
         return EXIT_FAILED if console is not None and _failed(console, present) else EXIT_OK
-    return EXIT_INTERRUPTED if console.unsent else EXIT_OK
+    if console is None and not present:
+        note("* interrupted before the sign-in: nothing of the input was read")
+    return EXIT_OK if present and (console is None or not console.unsent) else EXIT_INTERRUPTED
+
+
+def _tell_unread(console: Console) -> None:
+    """Tell a script which part of its input came to nothing: the line that was being carried out, and the rest."""
+    from gochat.log import inert
+
+    line = console.in_hand
+    if line is not None:
+        is_command = line.lstrip().startswith("/") and not line.lstrip().startswith("//")
+        what = "was broken off, and may have been done" if is_command else "not sent"
+        note(f"* line {console.taken} {what}: {inert(line)}")
+    if not console.at_end:
+        note(f"* the rest of the input was not read, from line {console.taken + 1} on")
 
 
 def _failed(console: Console, present: bool) -> bool:

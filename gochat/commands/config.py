@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
-from gochat.commands import EXIT_CONFIG, EXIT_OK, CommandError
+from gochat.commands import EXIT_CONFIG, EXIT_OK, EXIT_USAGE, CommandError
 from gochat.commands.checks import mistakes
+from gochat.commands.files import note, replacing
 from gochat.commands.options import config_file, config_option, data_option, load_settings
 from gochat.commands.presets import PRESETS
 from gochat.config import keys, sections
@@ -41,20 +42,24 @@ def config() -> None:
 def init(file: Path, force: bool, preset: str) -> None:
     """Write a file with every key, its value, unit and reason.
 
+    Its owner alone may read it, since it may come to hold secrets. An older file is replaced when the new one is whole,
+    or not at all.
+
     \b
     Examples:
       gochat config init
       gochat config init --preset team
       gochat config init /etc/gochat/config.toml
     """
-    try:
-        with file.open("w" if force else "x", encoding="utf-8") as stream:
-            stream.write(sample(preset))
-    except FileExistsError:
-        raise CommandError(f"{file} exists", hint="name another file, or replace it with --force") from None
-    except OSError as error:
-        raise CommandError(f"{file}: {(error.strerror or 'can not be written').lower()}") from error
-    click.echo(f"wrote {file}", err=True)
+    target = file.resolve() if file.is_symlink() else file  # The link stays, and leads to the new file.
+    if target.exists():
+        if not target.is_file():
+            raise CommandError(f"{file} is no regular file", code=EXIT_USAGE)
+        if not force:
+            raise CommandError(f"{file} exists", hint="name another file, or replace it with --force")
+    with replacing(target) as part:
+        part.write_text(sample(preset), encoding="utf-8")
+    note(f"wrote {file}")
 
 
 @config.command()
@@ -76,7 +81,7 @@ def check(config: Path | None, data: str | None, as_json: bool, file: Path | Non
     config = file or config
     loaded, found = read(config_file(config), os.environ, {} if data is None else {"node.data": data})
     for warning in loaded.warnings:
-        click.echo(f"gochat: warning: {warning}", err=True)
+        note(f"gochat: warning: {warning}")
     told = {mistake.key for mistake in found}
     if not told & _READING:
         found += mistakes(loaded, told)
@@ -87,11 +92,11 @@ def check(config: Path | None, data: str | None, as_json: bool, file: Path | Non
         click.echo(json.dumps(rows, indent=2))
     else:
         for mistake in found:
-            click.echo(f"gochat: {inert(str(mistake))}", err=True)
+            note(f"gochat: {inert(str(mistake))}")
         for hint in dict.fromkeys(mistake.hint for mistake in found):
-            click.echo(f"hint: {hint}", err=True)
+            note(f"hint: {hint}")
         if not found:
-            click.echo(f"{config_file(config) or 'no file'}: ok", err=True)
+            note(f"{config_file(config) or 'no file'}: ok")
     return EXIT_CONFIG if found else EXIT_OK
 
 

@@ -23,6 +23,7 @@ def contact() -> None:
 
 def _act(action: str, peer: str, url: str, token: TokenSource | None) -> int:
     """Carry out one action, and print the new state."""
+    from gochat.client.terminal.text import inert
     from gochat.commands.online import asked
 
     async def body(session: Chat) -> None:
@@ -35,7 +36,7 @@ def _act(action: str, peer: str, url: str, token: TokenSource | None) -> int:
             "decline": session.decline,
         }
         reply = await actions[action](peer)
-        click.echo(f"user:{peer} {reply.state}")
+        click.echo(f"user:{peer} {inert(str(reply.state))}")
 
     return asked(body, url, token)
 

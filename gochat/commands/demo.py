@@ -18,6 +18,7 @@ import msgspec
 from gochat import log
 from gochat.commands import EXIT_CONFIG, CommandError
 from gochat.commands.exposed import exposed
+from gochat.commands.files import note
 from gochat.commands.link import page_url
 from gochat.commands.options import bind_options, config_option, free_port_flags, load_settings
 from gochat.config import Auth, Cluster, Notify, Retention, Settings, keys, parse_address
@@ -84,7 +85,7 @@ def demo(config: Path | None, data: str, binds: Mapping[str, str | None]) -> int
     log.setup(settings.log.level if asked else "warning", settings.log.format)
     unused = [f"the demo does without these settings: {', '.join(strange)}"] if strange else []
     for warning in (*warnings, *unused, *exposed(settings, origins)):
-        click.echo(f"gochat: warning: {warning}", err=True)
+        note(f"gochat: warning: {warning}")
     auth = [path for path in strange if path.startswith("auth.")]
     variables = [env_name(path) for path in auth if origins[path].startswith("environment ")]
     told = Told(data, others, binds["http.bind"] is not None, len(variables) < len(auth), variables)

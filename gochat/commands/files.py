@@ -12,8 +12,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-import click
-
 from gochat.commands import EXIT_USAGE, CommandError
 from gochat.domain.plurals import counted
 from gochat.durable import sync_folder
@@ -81,13 +79,13 @@ def _unwritable(path: Path, error: OSError) -> CommandError:
     return CommandError(f"{path}: {(error.strerror or 'can not be written').lower()}")
 
 
-def tell(line: str, *, err: bool = False) -> None:
+def tell(line: str, *, err: bool = False, end: str = "\n") -> None:
     """Print a line of a command that goes on. A reader that has gone (`| head -1`) is no reason to end: from then on
     such lines go nowhere. Any other error may pass, as that of a full disk does: this line is left out, or what is
     left of it."""
     stream = sys.stderr if err else sys.stdout
     try:
-        print(line, file=stream, flush=True)
+        print(line, file=stream, end=end, flush=True)
     except OSError as error:
         is_gone = isinstance(error, BrokenPipeError)
         with suppress(OSError):  # Without a free descriptor Python tries once more, with the next line.
@@ -111,6 +109,11 @@ def _drop_rest(stream: TextIO, *, for_good: bool) -> None:
         os.close(own)
 
 
+def can_ask() -> bool:
+    """Whether a person is there who can answer a question: standard input is a terminal, and not closed."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def stdin_descriptor() -> int:
     """The descriptor of standard input. Raises CommandError where the caller closed it (`<&-`)."""
     if sys.stdin is None:
@@ -119,10 +122,36 @@ def stdin_descriptor() -> int:
 
 
 def stdin_text() -> str:
-    """All of standard input. Raises CommandError where it is closed, or is not UTF-8: with a guessed encoding it
-    would be text that nobody wrote."""
-    stdin_descriptor()
-    data = sys.stdin.buffer.read()
+    """All of standard input. Raises CommandError where it is closed, can't be read, or holds more than any message; and
+    where it is not UTF-8: with a guessed encoding it would be text that nobody wrote."""
+    return _stdin_until(None)
+
+
+def stdin_line() -> str:
+    """The first line of standard input, without its end. Raises CommandError as `stdin_text` does."""
+    return _stdin_until(b"\n")
+
+
+def _stdin_until(end: bytes | None) -> str:
+    """Standard input up to its end, or to these bytes if they come before."""
+    from gochat.client import ClientError
+    from gochat.client.terminal.stdin import LINE_BYTES, read
+
+    descriptor, data = stdin_descriptor(), b""
+    while end is None or end not in data:
+        try:
+            more = read(descriptor)
+        except ClientError as error:
+            raise CommandError(str(error)) from error
+        if not more:
+            break
+        data += more
+        if len(data) > LINE_BYTES:
+            raise CommandError(f"standard input has more than {LINE_BYTES:,} bytes: no server takes as many at once")
+    return _decoded(data if end is None else data.partition(end)[0])
+
+
+def _decoded(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
@@ -146,11 +175,11 @@ class Share:
     def __call__(self, count: int, goal: int) -> None:
         if self._live and time.monotonic() - self._shown_at >= _PROGRESS_S:
             self._shown_at, self._shown = time.monotonic(), True
-            click.echo(f"\r{100 * count // max(goal, 1)} % {self._done}", err=True, nl=False)
+            note(f"\r{100 * count // max(goal, 1)} % {self._done}", end="")
 
     def done(self) -> None:
         if self._shown:
-            click.echo(f"\r{' ' * 20}\r", err=True, nl=False)
+            note(f"\r{' ' * 20}\r", end="")
 
 
 class Progress:
@@ -167,12 +196,13 @@ class Progress:
         self.count = count
         if self._live and time.monotonic() - self._shown_at >= _PROGRESS_S:
             self._shown_at = time.monotonic()
-            click.echo(f"\r{count:,} of {goal:,} facts", err=True, nl=False)
+            note(f"\r{count:,} of {goal:,} facts", end="")
 
     def done(self) -> None:
-        click.echo(f"{chr(13) if self._live else ''}{counted(self.count, 'fact')} {self._done}", err=True)
+        note(f"{chr(13) if self._live else ''}{counted(self.count, 'fact')} {self._done}")
 
 
-def note(line: str) -> None:
-    """Say something that is no part of the output."""
-    click.echo(line, err=True)
+def note(line: str, *, end: str = "\n") -> None:
+    """Say something that is no part of the output. Whether it can be written changes nothing of what the command does:
+    a remark that finds no room is no reason to end, nor to end with another code."""
+    tell(line, err=True, end=end)

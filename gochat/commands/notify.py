@@ -11,6 +11,7 @@ import click
 
 from gochat.commands import EXIT_FAILED, EXIT_OK, CommandError
 from gochat.commands.connection import User, admin_options
+from gochat.commands.files import note
 from gochat.commands.options import config_option, data_option, load_settings
 from gochat.domain.notices import CHANNELS
 from gochat.wall_clock import wall_ms
@@ -63,7 +64,7 @@ def list_(dead: bool, channel: Any, limit: int, as_json: bool, url: str, token: 
                 sys.stdout.buffer.write(encode_sent(entry) + b"\n")
             else:
                 click.echo(notification_line(entry))
-        click.echo(f"{found.waiting} wait, {found.dead} were given up", err=True)
+        note(f"{found.waiting} wait, {found.dead} were given up")
 
     return asked(body, url, token)
 
@@ -82,7 +83,7 @@ def retry(channel: Any, url: str, token: TokenSource | None) -> int:
 
     async def body(session: Chat) -> None:
         count = await session.retry_notifications(channel)
-        click.echo(f"{count} are tried again", err=True)
+        note(f"{count} are tried again")
 
     return asked(body, url, token)
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import click
 import trio
 
-from gochat.client import BadUrl, Chat, Ended, Refused, TokenSource, Unreachable, connect
+from gochat.client import BadToken, BadUrl, Chat, Ended, Refused, TokenSource, Unreachable, connect
 from gochat.client.errors import ClientError, raise_alone
 from gochat.client.terminal.text import refusal
 from gochat.commands import (
@@ -123,7 +123,7 @@ def _explained(error: ClientError, url: str) -> CommandError:
         case Ended():
             code = EXIT_AUTH if error.number in (BAD_TOKEN, REVOKED) else EXIT_UNREACHABLE
             return CommandError(f"the session is over: {error}", code=code)
-        case Refused(code="unauthorized"):
+        case BadToken() | Refused(code="unauthorized"):
             hint = "`gochat token issue USER` on the server's machine makes a token; set it as GOCHAT_TOKEN"
             return CommandError(str(error), hint=hint, code=EXIT_AUTH)
         case Refused(code="forbidden"):

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from gochat.commands.files import note
 from gochat.config import Key, keys
 from gochat.domain import durations
 from gochat.settings import Loaded, load
@@ -91,5 +92,5 @@ def load_settings(config: Path | None, flags: Mapping[str, str | None] | None = 
     given = {path: value for path, value in (flags or {}).items() if value is not None}
     loaded = load(config_file(config), os.environ, given)
     for warning in () if quiet else loaded.warnings:
-        click.echo(f"gochat: warning: {warning}", err=True)
+        note(f"gochat: warning: {warning}")
     return loaded

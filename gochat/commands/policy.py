@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import click
 
 from gochat.commands import EXIT_OK, CommandError
-from gochat.commands.files import node_database
+from gochat.commands.files import node_database, note
 from gochat.commands.options import Duration, config_option, data_option, load_settings
 from gochat.config import Settings
 from gochat.domain.ids import is_dm, message_id, peer
@@ -165,7 +165,7 @@ class _Text:
         hidden = max(0, self._messages - self._limit), max(0, self._users - self._limit)
         if any(hidden):
             more = f"{counted(hidden[0], 'more message')} and {counted(hidden[1], 'more user')}"
-            click.echo(f"{more}; --limit shows them", err=True)
+            note(f"{more}; --limit shows them")
         parts = [f"{count:,} {was} -> {now}" for (was, now), count in sorted(total.changes.items())]
         click.echo(
             f"{counted(total.messages, 'message')}: {', '.join(parts) or 'nothing changes'}; the new limit refuses"
@@ -228,7 +228,7 @@ def _with_progress(all_said: Iterable[Said]) -> Iterator[Said]:
             shown_at = time.monotonic()
             line = f"{number:,} messages read"
             width = len(line)
-            click.echo(f"\r{line}", err=True, nl=False)
+            note(f"\r{line}", end="")
         yield said
     if width:
-        click.echo(f"\r{' ' * width}\r", err=True, nl=False)
+        note(f"\r{' ' * width}\r", end="")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gochat.commands import EXIT_OK, CommandError
-from gochat.commands.files import Share
+from gochat.commands.files import Share, can_ask, note
 from gochat.commands.options import config_option, data_option, load_settings
 from gochat.domain.plurals import counted
 
@@ -49,7 +48,7 @@ def restore(file: Path, yes: bool, discard: bool, as_json: bool, data: str | Non
     settings, _, _ = load_settings(config, {"node.data": data})
     place = Path(settings.node.data)
     database = folder.database(place)
-    if not yes and database.exists() and not sys.stdin.isatty():
+    if not yes and database.exists() and not can_ask():
         raise click.UsageError("nobody is there to be asked; --yes replaces the database without asking")
     folder.make(place)
     folder.check_whole(place)
@@ -61,18 +60,18 @@ def restore(file: Path, yes: bool, discard: bool, as_json: bool, data: str | Non
     share = Share("copied")
     with folder.locked(place), staged(file, database, share) as copy:
         share.done()
-        click.echo(f"{file}: {_told(copy.found)}", err=True)
+        note(f"{file}: {_told(copy.found)}")
         if database.exists() and not yes:
             size = f"{database.stat().st_size / 1e6:,.1f} MB"
             changed = _time(int(database.stat().st_mtime * 1000))
-            click.echo(f"{database}: {size}, changed {changed}", err=True)
+            note(f"{database}: {size}, changed {changed}")
             click.confirm(f"Replace {database}?", abort=True, err=True)
         kept = put_in_place(copy, database, keep=not discard)
     if as_json:
         told = {"database": str(database), "kept": str(kept) if kept else None, **copy.found._asdict()}
         click.echo(json.dumps(told))
     elif kept is not None:
-        click.echo(f"what was there is now {kept}; delete it when you need it no more", err=True)
+        note(f"what was there is now {kept}; delete it when you need it no more")
     return EXIT_OK
 
 

@@ -13,7 +13,7 @@ import click
 
 from gochat.commands import EXIT_INTERRUPTED, EXIT_OK, CommandError
 from gochat.commands.connection import check_address, credential, server_options
-from gochat.commands.files import Progress, node_database, replacing
+from gochat.commands.files import Progress, can_ask, node_database, note, replacing
 from gochat.commands.options import config_option, data_option, load_settings
 from gochat.domain import ids
 from gochat.domain.plurals import counted
@@ -152,19 +152,20 @@ def expire(
     with reading(database) as connection:
         groups, private = count(connection, cutoffs(*days, now_ms))
     if not as_json or not dry_run:
+        say = note if as_json else click.echo
         for name, found in ("group", groups), ("private room", private):
             oldest = "" if found.oldest_ms is None else f", the oldest of {_day(found.oldest_ms)}"
             line = f"{counted(found.messages, 'message')} in {counted(found.rooms, name)}{oldest}"
-            click.echo(line if found.messages else f"nothing in {name}s", err=as_json)
+            say(line if found.messages else f"nothing in {name}s")
     expired = 0
     if not dry_run and (groups.messages or private.messages):
-        if not yes and not sys.stdin.isatty():
+        if not yes and not can_ask():
             raise click.UsageError("nobody is there to be asked; --yes takes the texts without asking")
         if not yes:
             click.confirm("Take these texts away for good?", abort=True, err=True)
         with folder.locked(database.parent):
             expired = expire_all(database, days, now_ms)
-        click.echo(f"{counted(expired, 'message')} without a text now", err=True)
+        note(f"{counted(expired, 'message')} without a text now")
     if as_json:
         told = {"groups": groups._asdict(), "private": private._asdict(), "expired": expired}
         click.echo(json.dumps(told))
@@ -267,5 +268,5 @@ def import_(file: Path, name: str | None, as_json: bool, data: str | None, confi
     if as_json:
         click.echo(json.dumps(done._asdict()))
     else:
-        click.echo(f"{done.room}: {counted(done.facts, 'fact')}, {done.added:,} new", err=True)
+        note(f"{done.room}: {counted(done.facts, 'fact')}, {done.added:,} new")
     return EXIT_OK

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
-from gochat.commands import EXIT_INTERRUPTED, EXIT_OK
+from gochat.commands import EXIT_INTERRUPTED, EXIT_OK, CommandError
 from gochat.commands.connection import REPLY_S, check_address, connection_options
 from gochat.commands.files import note, stdin_text
 
 if TYPE_CHECKING:
     from gochat.client import Chat, TokenSource
+    from gochat.protocol.replies import Ack
+
+#: How long the command waits for a remark about a message that is recorded, in seconds.
+_REMARK_S = 5.0
 
 
 @click.command()
@@ -61,15 +66,38 @@ def send(
     from gochat.client.wire import encode_sent
     from gochat.commands.online import online
 
+    is_recorded = finished = False
+
     async def body(session: Chat) -> None:
+        nonlocal is_recorded
         ack = await session.send(to, message, key=key, reply_to=reply_to, patience_s=wait_s)
+        is_recorded = True
         if as_json:
             sys.stdout.buffer.write(encode_sent(ack) + b"\n")
         else:
             click.echo(f"{address(ack.room, session.user)} #{ack.seq}")
-        if ack.request:
-            note("* a request: the receiver must accept you before you can go on writing")
-        if ack.seq == 1 and to.startswith("user:") and not await session.is_known(to.removeprefix("user:")):
-            note(f"* nobody has signed in as {to.removeprefix('user:')} yet")
+        await _remark(session, ack, to)
 
-    return EXIT_OK if online(body, url, token, limit_s=REPLY_S + wait_s) else EXIT_INTERRUPTED
+    try:
+        finished = online(body, url, token, limit_s=REPLY_S + wait_s)
+    except CommandError:
+        # A failure would have the message sent again.
+        if not is_recorded:
+            raise
+    return EXIT_OK if is_recorded or finished else EXIT_INTERRUPTED
+
+
+async def _remark(session: Chat, ack: Ack, to: str) -> None:
+    """Tell the sender what may surprise them about a message that is recorded; nothing where that can't be learned, for
+    want of a scope or of a connection."""
+    import trio
+
+    from gochat.client import ClientError
+
+    if ack.request:
+        note("* a request: the receiver must accept you before you can go on writing")
+    if ack.seq == 1 and to.startswith("user:"):
+        user = to.removeprefix("user:")
+        with suppress(ClientError), trio.move_on_after(_REMARK_S):
+            if not await session.is_known(user):
+                note(f"* nobody has signed in as {user} yet")

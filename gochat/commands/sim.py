@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from gochat.commands import EXIT_FAILED, EXIT_OK, EXIT_USAGE, CommandError
+from gochat.commands.files import note
 from gochat.domain.plurals import counted
 from gochat.sim import Outcome, Plan, draw, play, shrink
 from gochat.sim.shrink import TRIES
@@ -116,10 +117,10 @@ def _with_progress(plans: Iterable[Plan], began: float) -> Iterator[Plan]:
         now = time.monotonic()
         if sys.stderr.isatty() and now - told >= _PROGRESS_S:
             told = now
-            click.echo(f"\r{counted(number, 'seed')} in {now - began:.0f} s", nl=False, err=True)
+            note(f"\r{counted(number, 'seed')} in {now - began:.0f} s", end="")
         yield plan
     if told != began:
-        click.echo("\r\x1b[K", nl=False, err=True)
+        note("\r\x1b[K", end="")
 
 
 Say = Callable[[int, Outcome, Plan | None], None]

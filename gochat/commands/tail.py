@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gochat.commands.connection import check_address, connection_options
+from gochat.commands.files import note
 
 if TYPE_CHECKING:
     from gochat.client import Chat, Fact, Offline, Online, Reset, TokenSource
@@ -86,8 +87,8 @@ def tail(
                     return
             elif isinstance(event, Request) and (not wanted or event.room in wanted):
                 show(event, session.user)
-            elif isinstance(event, Offline | Online | Reset):
-                click.echo(_aside(event, session.user), err=True)
+            elif isinstance(event, Offline | Online | Reset) and (news := _aside(event, session.user)) is not None:
+                note(news)
 
     online(body, url, token)
 
@@ -109,4 +110,4 @@ async def _begin(session: Chat, room: str, first: int | None) -> None:
     if first is not None and first <= page.head:
         await session.rewind(room, first - 1)
     elif first is not None and first > page.head + 1:
-        click.echo(f"* {address(room, session.user)} ends at #{page.head} so far; waiting", err=True)
+        note(f"* {address(room, session.user)} ends at #{page.head} so far; waiting")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import trio
 from gochat.auth.claims import DEFAULT_SCOPES
 from gochat.auth.tokens import issuer, tokens, unverified
 from gochat.commands import EXIT_AUTH, EXIT_OK
+from gochat.commands.files import stdin_line
 from gochat.commands.options import Duration, config_option, data_option, load_settings
 from gochat.errors import AuthError
 
@@ -83,7 +83,7 @@ def inspect(text: str, config: Path | None, data: str | None, as_json: bool) -> 
       gochat token inspect --json < token.txt
     """
     settings, _, _ = load_settings(config, {"node.data": data})
-    given = sys.stdin.readline().strip() if text == "-" else text
+    given = stdin_line().strip() if text == "-" else text
     header, claims = unverified(given)
     reason = None
     try:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from gochat.commands import EXIT_OK
-from gochat.commands.files import Progress, node_database, replacing
+from gochat.commands.files import Progress, can_ask, node_database, note, replacing
 from gochat.commands.options import config_option, data_option, load_settings
 from gochat.domain import ids
 from gochat.domain.plurals import counted
@@ -53,7 +52,7 @@ def export(user: str, file: Path, as_json: bool, data: str | None, config: Path 
         click.echo(json.dumps({"file": str(file), **done._asdict(), "bytes": file.stat().st_size}))
     else:
         told = f"{counted(done.messages, 'message')}, {done.received:,} received, {counted(done.rooms, 'room')}"
-        click.echo(f"{told} exported", err=True)
+        note(f"{told} exported")
     return EXIT_OK
 
 
@@ -84,7 +83,7 @@ def delete(user: str, yes: bool, as_json: bool, data: str | None, config: Path |
     _user(user)
     database = node_database(load_settings(config, {"node.data": data}).settings)
     if not yes:
-        if not sys.stdin.isatty():
+        if not can_ask():
             raise click.UsageError("nobody is there to be asked; --yes deletes without asking")
         click.confirm(f"Delete everything that {user} wrote?", abort=True, err=True)
     progress = Progress("recorded")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import resource
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 import trio
 
 from gochat import __version__, cli
-from gochat.commands import EXIT_CONFIG, EXIT_INTERRUPTED, EXIT_USAGE
+from gochat.commands import EXIT_CONFIG, EXIT_INTERRUPTED, EXIT_UNREACHABLE, EXIT_USAGE
 from tests import forked
 from tests.cli.shell import gochat, started
 
@@ -104,6 +105,29 @@ def test_an_error_that_quotes_a_file_is_inert() -> None:
     Path("config.toml").write_text('["a\\u001b[2J\\nforged: line"]\n')
     problem, _ = gochat("config", "check", code=EXIT_CONFIG).stderr.splitlines()
     assert "\\x1b[2J\\x0aforged" in problem
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("nonesuch", EXIT_USAGE),
+        ("config check none.toml", EXIT_CONFIG),
+        ("send user:bob hi --token t --url ws://127.0.0.1:1", EXIT_UNREACHABLE),
+    ],
+)
+def test_an_error_that_finds_no_room_keeps_its_exit_code(words: str, code: int) -> None:
+    with Path("/dev/full").open("w") as full:
+        line = [sys.executable, "-m", "gochat", *words.split()]
+        done = subprocess.run(line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=full, timeout=60)
+    assert (done.returncode, done.stdout) == (code, b"")
+
+
+def test_every_remark_may_find_no_room() -> None:
+    """They go through `files.note`; what click prints itself would end the command by an error of standard error."""
+    for file in (Path(__file__).parents[2] / "gochat").rglob("*.py"):
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "echo":
+                assert not any(given.arg in ("err", "file") for given in call.keywords), (file, call.lineno)
 
 
 def test_a_reader_that_goes_away_is_no_error(secret: Path) -> None:

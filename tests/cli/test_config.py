@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gochat.commands import EXIT_CONFIG, EXIT_FAILED, EXIT_OK
+from gochat.commands import EXIT_CONFIG, EXIT_FAILED, EXIT_OK, EXIT_USAGE
 from gochat.commands.presets import PRESETS
 from gochat.config import keys
 from tests.cli.shell import gochat
@@ -27,6 +27,30 @@ def test_a_written_config_is_whole_and_good() -> None:
     assert "exists" in done.stderr
     assert "hint: " in done.stderr
     gochat("config", "init", "--force")
+
+
+def _init_on_a_full_disk(*words: str) -> subprocess.CompletedProcess[str]:
+    line = f"ulimit -f 8; PYTHONDONTWRITEBYTECODE=1 {sys.executable} -m gochat config init {' '.join(words)}"
+    return subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("words", [[], ["--force"]])
+def test_a_config_is_written_whole_or_not_at_all(words: list[str]) -> None:
+    if words:
+        Path("config.toml").write_text("[limits]\nwindow = 7\n")
+    before = {path.name: path.read_bytes() for path in Path().iterdir()}
+    done = _init_on_a_full_disk(*words)
+    assert (done.returncode, done.stderr) == (EXIT_FAILED, "gochat: config.toml: file too large\n")
+    assert {path.name: path.read_bytes() for path in Path().iterdir()} == before
+
+
+def test_a_config_is_for_its_owner_alone_and_stays_behind_its_link() -> None:
+    Path("real.toml").write_text("")
+    Path("config.toml").symlink_to("real.toml")
+    gochat("config", "init", "--force")
+    assert Path("config.toml").is_symlink()
+    assert Path("real.toml").stat().st_mode & 0o777 == 0o600
+    assert "no regular file" in gochat("config", "init", "--force", "/dev/null", code=EXIT_USAGE).stderr
 
 
 def test_show_tells_where_a_value_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:

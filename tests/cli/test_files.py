@@ -7,16 +7,19 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from gochat.cli import run
-from gochat.commands import EXIT_FAILED, CommandError
+from gochat.commands import EXIT_FAILED, EXIT_USAGE, CommandError, files
 from gochat.commands.files import replacing, tell
+from tests.cli.shell import gochat
 
 PAGE = 4_096
 MISSING = "gochat: a line is missing from standard output: {}\n"
@@ -158,3 +161,52 @@ def test_files_of_others_stay(tmp_path: Path) -> None:
     with replacing(tmp_path / "a"):
         pass
     assert all(file.exists() for file in others)
+
+
+@contextmanager
+def late_input(monkeypatch: pytest.MonkeyPatch, data: bytes) -> Iterator[None]:
+    """Standard input is a pipe that does not wait, into which this is written a little later."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+
+    def write() -> None:
+        with os.fdopen(writer, "wb") as end:
+            end.write(data)
+
+    later = threading.Timer(0.1, write)
+    with os.fdopen(reader, encoding="utf-8") as stream, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdin", stream)
+        later.start()
+        yield
+        later.join()
+
+
+def test_input_that_does_not_wait_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with late_input(monkeypatch, b"one\ntwo\n"):
+        assert files.stdin_text() == "one\ntwo\n"
+    with late_input(monkeypatch, b"one\ntwo\n"):
+        assert files.stdin_line() == "one"
+
+
+@pytest.mark.parametrize("words", ["token inspect", "user delete ann", "restore there.db"])
+def test_closed_input_is_nobody_to_ask(secret: Path, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("data/gochat.db").touch()
+    monkeypatch.setattr(sys, "stdin", None)  # As Python has it after `<&-`.
+    assert run([*words.split(), "--data", "data"]) == EXIT_USAGE
+
+
+def test_input_of_more_than_a_message_is_refused() -> None:
+    done = gochat(
+        "send", "user:bob", "--token", "t", "--url", "tcp://127.0.0.1:1", stdin="x" * ((1 << 20) + 1), code=EXIT_FAILED
+    )
+    assert done.stderr == "gochat: standard input has more than 1,048,576 bytes: no server takes as many at once\n"
+
+
+def test_input_that_can_not_be_read_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = os.open(".", os.O_RDONLY)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(fileno=lambda: folder, buffer=None))
+    assert run(["send", "user:bob", "--token", "t"]) == EXIT_FAILED
+    os.close(folder)
+    assert capsys.readouterr().err == "gochat: standard input can't be read: is a directory\n"

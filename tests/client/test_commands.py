@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 import trio
 
+from gochat.errors import REVOKED
 from gochat.node import Node
 from tests.client.command import ROOT, gochat, names, notes, running, shell
 from tests.client.conftest import Start, enter
 from tests.client.peer import TEA, Peer, listed, message
+from tests.tokens import issue
 
 # ---------------------------------------------------------------------------------------------- send
 
@@ -40,12 +42,33 @@ async def test_a_key_makes_repeats_one_message(node: Node) -> None:
         assert (await gochat(node, "send", "user:bob", "hi", "--key", "k", "--as", "ann")).out == "user:bob #1\n"
 
 
+async def test_a_recorded_message_is_no_failure_whatever_the_token_may_read(node: Node) -> None:
+    ran = await gochat(node, "send", "user:bob", "hi", GOCHAT_TOKEN=issue(node, "ann", ["chat:write"]))
+    assert ran == (0, "user:bob #1\n", "")
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, None])
+async def test_the_end_of_a_session_after_the_ack_is_no_failure(peer: Peer, by: signal.Signals | None) -> None:
+    async with running(peer.url, "send", "user:bob", "hi") as sending:
+        visit = await peer.visit()
+        await visit.welcome()
+        await visit.ack(await visit.expect("send"))
+        await visit.expect("search")
+        if by is None:
+            end = {"code": "unauthorized", "message": "revoked", "temporary": False, "close": REVOKED}
+            await visit.send({"type": "error", **end})
+            await visit.close()
+        assert await sending.ends(by) == 0
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
         (["group:none", "hi", "--as", "ann"], 1, "(not_found)"),
         (["user:bob", "x" * 4_001, "--as", "ann"], 1, "(too_large)"),
         (["user:bob", "hi", "--token", "nonsense"], 4, "(unauthorized)"),
+        (["user:bob", "hi", "--token", "non sense"], 4, "characters that no token has"),
+        (["user:bob", "hi", "--token", "töken"], 4, "hint: `gochat token issue USER`"),
         (["bob", "hi", "--as", "ann"], 2, "did you mean user:bob?"),
         (["user:bob", " ", "--as", "ann"], 2, "no text"),
         (["user:bob", "hi"], 2, "who are you?"),
@@ -87,7 +110,7 @@ async def test_chat_in_a_pipe(node: Node) -> None:
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
-async def test_chat_ends_well_when_it_is_interrupted(node: Node, by: signal.Signals) -> None:
+async def test_chat_tells_that_it_was_interrupted(node: Node, by: signal.Signals) -> None:
     async with running(node, "chat", "user:bob", "--as", "ann") as ann:
         await ann.prints("writing to user:bob")
         async with enter(node, "bob") as bob:
@@ -95,7 +118,8 @@ async def test_chat_ends_well_when_it_is_interrupted(node: Node, by: signal.Sign
         await ann.prints("bob: ]0;owned\n")
         await ann.type("bye")
         await ann.prints("ann: bye")
-        assert await ann.ends(by) == 0
+        assert await ann.ends(by) == 130
+        await ann.prints("* the rest of the input was not read, from line 2 on\n")
 
 
 async def test_chat_comes_back_when_the_node_does(start: Start) -> None:
@@ -143,6 +167,37 @@ async def test_an_interrupted_chat_tells_what_it_has_not_sent(start: Start, by: 
         await ann.prints("* 1 message not sent:\n  2 to user:ann: two [waits]")
 
 
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+async def test_a_pipe_that_is_interrupted_before_the_sign_in_says_so(peer: Peer, by: signal.Signals) -> None:
+    async with running(peer.url, "chat", TEA) as chat:
+        await chat.type("deployed")
+        visit = await peer.visit()
+        await visit.expect("hello")
+        assert await chat.ends(by) == 130
+        await chat.prints("* interrupted before the sign-in: nothing of the input was read\n")
+
+
+async def test_an_interrupted_pipe_tells_where_its_reading_ended(start: Start) -> None:
+    async with start(messages_per_s=0.02) as node, running(node, "chat", "user:ann", "--as", "ann") as ann:
+        await ann.type("\n".join(f"L{number}" for number in range(1, 211)))
+        await ann.prints("* the server takes the next message in")
+        assert await ann.ends(signal.SIGINT) == 130
+        await ann.prints("* 200 messages not sent:\n  2 to user:ann: L2 [waits]")
+        await ann.prints(
+            "L201 [waits]\n* line 202 not sent: L202\n* the rest of the input was not read, from line 203 on\n"
+        )
+
+
+async def test_an_interrupted_pipe_tells_the_command_that_was_broken_off(peer: Peer) -> None:
+    async with running(peer.url, "chat", TEA) as chat:
+        await chat.type("/delete 1")
+        visit = await peer.visit()
+        await visit.welcome(listed(1))
+        await visit.expect("delete")
+        assert await chat.ends(signal.SIGTERM) == 130
+        await chat.prints("* line 1 was broken off, and may have been done: /delete 1\n")
+
+
 @pytest.mark.parametrize("words", [["chat", "user:ann"], ["send", "user:ann"]])
 async def test_closed_standard_input_is_explained(node: Node, words: list[str]) -> None:
     ran = await shell(node, f"{sys.executable} -m gochat {' '.join(words)} --as ann <&-")
@@ -176,6 +231,16 @@ async def test_closed_standard_error_is_no_fault(node: Node, tmp_path: Path) -> 
     file = tmp_path / "notes.jsonl"
     ran = await shell(node, f"{sys.executable} -m gochat room export user:ann {file} --as ann 2>&-")
     assert (ran.code, ran.out, len(file.read_text().splitlines())) == (0, "", 1)
+
+
+async def test_a_remark_that_finds_no_room_changes_nothing(node: Node) -> None:
+    ran = await shell(node, f"{sys.executable} -m gochat send user:bob hi --as ann 2>/dev/full")
+    assert (ran.code, ran.out) == (0, "user:bob #1\n")
+    ran = await shell(
+        node, rf"printf 'one\ntwo\n/history\n' | {sys.executable} -m gochat chat user:bob --as ann 2>/dev/full"
+    )
+    assert ran.code == 0
+    assert ("ann: one" in ran.out, "ann: two" in ran.out) == (True, True)
 
 
 async def test_text_that_is_not_utf_8_is_explained(node: Node) -> None:
@@ -314,6 +379,18 @@ async def test_an_export_ends_where_the_log_did_when_it_began(peer: Peer, tmp_pa
             await visit.reply(request, "page", room=TEA, epoch="e1", entries=entries, head=head, complete=True)
         assert await export.ends() == 0
     assert [json.loads(line)["seq"] for line in file.read_text().splitlines()] == [1, 2, 3]
+
+
+# ---------------------------------------------------------------------------------------------- contact
+
+
+async def test_the_state_that_a_server_tells_moves_no_cursor(peer: Peer) -> None:
+    async with running(peer.url, "contact", "add", "bob") as adding:
+        visit = await peer.visit()
+        await visit.welcome()
+        await visit.reply(await visit.expect("contact"), "ok", state="contact\x1b]0;owned\x07")
+        await adding.prints("user:bob contact\\x1b]0;owned\\x07\n")
+        assert await adding.ends() == 0
 
 
 # ---------------------------------------------------------------------------------------------- help

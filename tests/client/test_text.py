@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gochat.client import Listed, Offline, Online, Refused, Reset, Unknown
-from gochat.client.errors import why_closed
+from gochat.client.errors import Lost, why_closed
 from gochat.client.terminal import text
 from gochat.domain import facts, moderation
 from gochat.errors import CLOSE_BY_NUMBER
@@ -48,6 +48,14 @@ def test_nothing_of_others_moves_the_cursor(dirty: str) -> None:
 )
 def test_control_characters_show_as_escapes(dirty: str, clean: str) -> None:
     assert text.inert(dirty) == clean
+
+
+def test_what_may_have_been_done_is_not_told_as_undone() -> None:
+    refused = replies.Error(code="unavailable", message="no answer", temporary=True)
+    assert text.failure(Refused(refused)) == "not done: no answer (unavailable)"
+    unknown = msgspec.structs.replace(refused, unknown=True)
+    assert text.failure(Refused(unknown)) == "it may have been done: no answer (unavailable)"
+    assert text.failure(Lost("the connection broke")).startswith("it may have been done: ")
 
 
 def test_further_lines_of_a_message_can_not_pass_for_another() -> None:

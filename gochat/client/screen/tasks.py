@@ -216,13 +216,14 @@ def _explain(desk: Desk, group: BaseExceptionGroup[ClientError]) -> None:
     if isinstance(error, Ended):
         raise error
     if isinstance(error, ClientError):
-        desk.state.note(f"not done: {text.inert(text.refusal(error))}", style="error")
+        desk.state.note(text.failure(error), style="error")
 
 
 async def _give_up_offline(desk: Desk, scope: trio.CancelScope) -> None:
     """Cancel a command when there is no connection, rather than have it done at some later time."""
     seen = -1
+    may_leave = desk.state.offline is None
     while desk.state.offline is None:
         seen = await desk.signal.wait(seen)
-    desk.state.note("not done: there is no connection; try again when it is back", style="error")
+    desk.state.note(text.ANSWER_LOST if may_leave else text.NOT_SENT, style="error")
     scope.cancel()

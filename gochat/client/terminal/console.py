@@ -50,6 +50,12 @@ class Console:
         self.unsent = Unsent(chat, on_ack=self._sent, on_refused=self._refused, on_wait=self._slowed)
         self.failures = 0
         """Lines that were refused, or could not be read."""
+        self.taken = 0
+        """Lines that were taken from the input."""
+        self.in_hand: str | None = None
+        """The last of these, until it is carried out or has become a draft."""
+        self.at_end = False
+        """Whether no more of the input is wanted: it has ended, or the user is done."""
         self._present = present
         self._to = to
         self._online = True
@@ -220,17 +226,19 @@ class Console:
     # ------------------------------------------------------------------------------------------ what is typed
 
     async def _obey_all(self, lines: AsyncIterable[str | Unreadable]) -> None:
-        number = 0
         async for line in lines:
-            number += 1
+            self.taken += 1
             if isinstance(line, Unreadable):
                 self.failures += 1
-                self.note(f"* not sent: {'' if self._present else f'line {number}: '}{line.problem}")
+                self.note(f"* not sent: {'' if self._present else f'line {self.taken}: '}{line.problem}")
                 continue
+            self.in_hand = line
             try:
                 await self._try(self._obey(line))
             except Quit:
-                return  # The rest of the input is not read: the user is done.
+                break  # The rest of the input is not read: the user is done.
+            self.in_hand = None
+        self.in_hand, self.at_end = None, True
 
     async def _try(self, doing: Awaitable[None]) -> None:
         """Say why something can't be done, instead of ending for it."""
@@ -243,7 +251,7 @@ class Console:
             raise
         except ClientError as error:
             self.failures += 1
-            self.note(f"* not done: {text.inert(text.refusal(error))}")
+            self.note(f"* {text.failure(error)}")
 
     async def _obey(self, line: str) -> None:
         line = line.strip()
@@ -266,12 +274,13 @@ class Console:
         can type something else."""
         with trio.move_on_after(_IN_TURN_S if self._present else math.inf):
             await self.unsent.settled()
+        may_leave = self._online
         with trio.CancelScope() as self._asking_server:
             if self._present and not self._online:
                 self._asking_server.cancel()
             await result
         if self._asking_server.cancelled_caught:
-            self.note("* not done: there is no connection; try again when it is back. /unsent lists what waits")
+            self.note(f"* {text.ANSWER_LOST if may_leave else text.NOT_SENT}. /unsent lists what waits")
         self._asking_server = None
 
     async def write(self, body: str, *, reply_to: int | None = None, edits: int | None = None) -> None:

@@ -7,10 +7,13 @@ shell among them. `os.read`, because Python can't exit while a thread waits insi
 from __future__ import annotations
 
 import os
+import select
 from collections import deque
 from typing import Final, NamedTuple
 
 import trio
+
+from gochat.client.errors import ClientError
 
 #: A line of more is no message: no server takes as much.
 LINE_BYTES: Final = 1 << 20
@@ -18,6 +21,18 @@ LINE_BYTES: Final = 1 << 20
 #: noncanonical mode"); a line of just so many may be the beginning of a longer one.
 TERMINAL_BYTES: Final = 4_095
 _CHUNK: Final = 65_536
+
+
+def read(fd: int) -> bytes:
+    """The next bytes of standard input, none at its end. It waits for them also where the file is set not to wait:
+    another program that has it open may have done that. Raises ClientError where it can't be read."""
+    while True:
+        try:
+            return os.read(fd, _CHUNK)
+        except BlockingIOError:
+            select.select([fd], [], [])
+        except OSError as error:
+            raise ClientError(f"standard input can't be read: {(error.strerror or 'failed').lower()}") from error
 
 
 class Unreadable(NamedTuple):
@@ -28,7 +43,8 @@ class Unreadable(NamedTuple):
 
 class Lines:
     """The lines until the end of the file, without their ends; in their place an Unreadable for each that was cut or is
-    not UTF-8: a part of it, or a guess, would be a message that nobody wrote.
+    not UTF-8: a part of it, or a guess, would be a message that nobody wrote. Raises ClientError where the file
+    can't be read.
 
     When cancelled, the thread that waits for input is left behind.
     """
@@ -50,7 +66,7 @@ class Lines:
         while not self._whole:
             if self._ended:
                 raise StopAsyncIteration
-            self._take(await trio.to_thread.run_sync(os.read, self._fd, _CHUNK, abandon_on_cancel=True))
+            self._take(await trio.to_thread.run_sync(read, self._fd, abandon_on_cancel=True))
         return self._readable(self._whole.popleft())
 
     def _take(self, data: bytes) -> None:

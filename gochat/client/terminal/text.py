@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 from unicodedata import category
 
-from gochat.client.errors import ClientError, Refused
+from gochat.client.errors import ClientError, Lost, Refused
 from gochat.client.events import Event, Listed, Offline, Online
 from gochat.client.positions import Reset
 from gochat.client.unsent import Draft
@@ -205,6 +205,19 @@ def refusal(error: ClientError) -> str:
         return str(error)
     again = f"; again in {durations.shown(error.wait_s)}" if error.retry_after_ms else ""
     return f"{_REFUSALS[error.rule]}{again} ({error.code})"
+
+
+#: Told of a request that the connection did not last for: one that had not left, and one that had.
+NOT_SENT: Final = "not done: there is no connection; try again when it is back"
+ANSWER_LOST: Final = "it may have been done: the connection broke before the answer came; look before you try again"
+
+
+def failure(error: ClientError) -> str:
+    """What became of a request, and why: that it was not done is said only where that is known."""
+    if isinstance(error, Lost):
+        return ANSWER_LOST
+    is_open = isinstance(error, Refused) and error.unknown
+    return f"{'it may have been done' if is_open else 'not done'}: {inert(refusal(error))}"
 
 
 def report_line(entry: ReportEntry, me: str) -> str:

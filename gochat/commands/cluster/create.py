@@ -10,6 +10,7 @@ import click
 
 from gochat.commands import EXIT_OK, CommandError
 from gochat.commands.cluster.options import cluster_option, require_url
+from gochat.commands.files import note
 from gochat.commands.options import config_option, data_option, load_settings
 from gochat.wall_clock import wall_ms
 
@@ -57,10 +58,10 @@ def create(url: str | None, as_json: bool, data: str | None, config: Path | None
     if as_json:
         click.echo(json.dumps(done._asdict()))
     elif not done.begun:
-        click.echo(f"{settings.node.data} belongs to the cluster {done.name} already", err=True)
+        note(f"{settings.node.data} belongs to the cluster {done.name} already")
     else:
-        click.echo(f"{settings.node.data} is the first node's folder of the cluster {done.name}", err=True)
-        click.echo("`gochat serve` with these settings serves it", err=True)
+        note(f"{settings.node.data} is the first node's folder of the cluster {done.name}")
+        note("`gochat serve` with these settings serves it")
     return EXIT_OK
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,6 +12,7 @@ import msgspec
 
 from gochat.commands import EXIT_OK, EXIT_UNDER_WAY, CommandError, interrupt_alone
 from gochat.commands.cluster.options import cluster_option, require_url
+from gochat.commands.files import can_ask, note
 from gochat.commands.options import config_option, data_option, load_settings
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def forget(
         if as_json:
             click.echo(json.dumps({"instance": node.instance, "new_epoch": outcome}))
         else:
-            click.echo(f"{_called(node)} is forgotten{_EPOCH.get(outcome, '')}", err=True)
+            note(f"{_called(node)} is forgotten{_EPOCH.get(outcome, '')}")
     failures = [outcome for outcome in outcomes if isinstance(outcome, CommandError)]
     if failures:
         worst = next((each for each in failures if each.code == EXIT_UNDER_WAY), failures[0])
@@ -98,7 +98,7 @@ def _find(found: Survey, instance: str) -> Node:
 
 
 def _confirm(nodes: Sequence[Node], *, is_broken: bool) -> None:
-    if not sys.stdin.isatty():
+    if not can_ask():
         raise click.UsageError("nobody is there to be asked; --yes forgets without asking")
     click.confirm(f"Forget {', '.join(map(_called, nodes))} for good?", abort=True, err=True)
     it, its = ("it", "Its folder") if len(nodes) == 1 else ("they", "Their folders")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,7 +11,7 @@ import click
 
 from gochat.commands import EXIT_OK, CommandError
 from gochat.commands.cluster.options import cluster_option, require_url
-from gochat.commands.files import Share
+from gochat.commands.files import Share, can_ask, note
 from gochat.commands.options import config_option, data_option, load_settings
 from gochat.errors import StoreError
 
@@ -86,7 +85,7 @@ def join(
     require_url(settings)
     database = folder.database(Path(settings.node.data))
     if database.exists() and not yes:
-        if not sys.stdin.isatty():
+        if not can_ask():
             raise click.UsageError(f"{database} is there; --yes replaces it without asking")
         click.confirm(f"Replace {database}?", abort=True, err=True)
         if not replace_counting and (loss := _loss(Path(settings.node.data))) is not None:
@@ -97,10 +96,10 @@ def join(
         click.echo(json.dumps(done._asdict()))
     else:
         told = f"{settings.node.data} is a node's folder of the cluster {done.name}"
-        click.echo(f"{told}; `gochat serve` takes part", err=True)
+        note(f"{told}; `gochat serve` takes part")
         if done.kept is not None:
             what = done.kept if done.kept_marker is None else f"{done.kept}, and its node's name {done.kept_marker}"
-            click.echo(f"what was there is now {what}; delete it when you need it no more", err=True)
+            note(f"what was there is now {what}; delete it when you need it no more")
     return EXIT_OK
 
 

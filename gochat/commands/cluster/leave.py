@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import click
 
 from gochat.commands import EXIT_OK, CommandError
+from gochat.commands.files import can_ask, note
 from gochat.commands.options import config_option, data_option, load_settings
 
 
@@ -44,7 +44,7 @@ def leave(yes: bool, as_json: bool, data: str | None, config: Path | None) -> in
     if name is None:
         raise CommandError(f"{place} belongs to no cluster", hint="--data names the folder of a node")
     if not yes:
-        if not sys.stdin.isatty():
+        if not can_ask():
             raise click.UsageError("nobody is there to be asked; --yes leaves without asking")
         click.confirm(f"Take {place} out of the cluster {name}?", abort=True, err=True)
         click.confirm("Its messages and the cluster's go apart for good. Go on?", abort=True, err=True)
@@ -56,5 +56,5 @@ def leave(yes: bool, as_json: bool, data: str | None, config: Path | None) -> in
     if as_json:
         click.echo(json.dumps({"folder": str(place), "left": name}))
     else:
-        click.echo(f"{place} belongs to no cluster any more", err=True)
+        note(f"{place} belongs to no cluster any more")
     return EXIT_OK

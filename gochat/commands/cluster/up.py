@@ -12,6 +12,7 @@ import msgspec
 
 from gochat.commands import EXIT_CONFIG, CommandError
 from gochat.commands.cluster.options import cluster_option
+from gochat.commands.files import note
 from gochat.commands.options import config_file, config_option
 from gochat.config import Auth, Settings
 from gochat.settings import read
@@ -89,5 +90,5 @@ def _settings(file: Path | None, flags: Mapping[str, str | None], place: Path) -
         hint = "take http.tls_cert out of the settings for it; `gochat serve` serves with it"
         raise CommandError("a cluster on one machine serves without TLS", hint=hint, code=EXIT_CONFIG)
     for warning in loaded.warnings:
-        click.echo(f"gochat: warning: {warning}", err=True)
+        note(f"gochat: warning: {warning}")
     return msgspec.structs.replace(settings, cluster=section)

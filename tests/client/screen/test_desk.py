@@ -412,6 +412,15 @@ async def test_what_waits_is_seen_while_there_is_no_connection(peer: Peer) -> No
         await ann.no_longer_sees("no connection, trying")
 
 
+async def test_a_command_whose_answer_is_lost_is_not_told_as_undone(peer: Peer) -> None:
+    async with talking(peer, listed(1)) as (chat, visit), looking(chat, TEA) as ann:
+        ann.type("/search x")
+        while (await visit.receive())["type"] != "search":
+            pass
+        await visit.close()
+        await ann.sees("it may have been done: ")
+
+
 async def test_a_message_that_is_deleted_while_its_page_is_read_is_not_shown(peer: Peer) -> None:
     async with talking(peer, listed(200)) as (chat, visit), looking(chat, TEA) as ann:
 
