@@ -284,8 +284,7 @@ class Writer:
         with write_buffer.wiping(self.connection):
             self._logs.write(batches)
             for room_pk, target in old:
-                number = self.write_buffer.row_of(room_pk, target)
-                if number is not None:
+                for number in self.write_buffer.rows_of(room_pk, target):
                     write_buffer.take_out(self.connection, number, room_pk)
 
     def _parted(

@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
+from itertools import islice
 from typing import TypeAlias
 
 import msgspec
@@ -137,7 +138,7 @@ class WriteBuffer:
         names = self._names
         return bool(names) if rooms is None else any(room in names for room in rooms)
 
-    def lasts(self, numbers: Iterable[int]) -> tuple[dict[int, int], list[int]]:
+    def lasts(self, numbers: Sequence[int]) -> tuple[dict[int, int], list[int]]:
         """The rooms that have messages in these transactions, whose rows a reader saw in the table, and the last seq of
         each; and the numbers that are not known here, whose rows the reader must look into. The numbers ascend."""
         rows, rewritten = self._rows, self._rewritten
@@ -149,6 +150,8 @@ class WriteBuffer:
                 unknown.append(number)
             else:
                 found.update(row)
+        if self._rewritten is not rewritten:  # A segment has ended meanwhile: rows are others now.
+            return {}, list(numbers)
         return found, unknown
 
     def room_pks(self, rooms: Iterable[str]) -> list[int]:
@@ -194,12 +197,11 @@ class WriteBuffer:
                 most -= len(messages)
         return found
 
-    def row_of(self, room_pk: int, seq: int) -> int | None:
-        """The number of the transaction whose row may have the message."""
-        for number, row in self._rows.items():
-            if row.get(room_pk, 0) >= seq:
-                return number
-        return None
+    def rows_of(self, room_pk: int, seq: int) -> list[int]:
+        """The numbers of the transactions whose rows may have the message: of one, as a rule. Where a row was written
+        anew, later ones may have the same message."""
+        found = (number for number, row in self._rows.items() if row.get(room_pk, 0) >= seq)
+        return list(found if self._rewritten else islice(found, 1))
 
     # ------------------------------------------------------------------------------------------ writing
 
@@ -301,7 +303,8 @@ class WriteBuffer:
                 self._new = _Segment()
             for number in [number for number in self._rows if number <= upto]:
                 del self._rows[number]
-            self._rewritten = {upto} if self.quarantined else set()
+            if self._rewritten or self.quarantined:
+                self._rewritten = {upto} if self.quarantined else set()
             if self.quarantined:
                 self.expect(upto, self.quarantined)
 
@@ -369,9 +372,11 @@ def unmerged(connection: sqlite3.Connection) -> dict[int, list[Message]]:
         if room_pk not in heads:
             row = connection.execute("SELECT head FROM room WHERE num = ?", (room_pk,)).fetchone()
             heads[room_pk] = row[0] if row else 0
-        fresh = [message for message in messages if message.seq > heads[room_pk]]
-        if fresh:
-            found.setdefault(room_pk, []).extend(fresh)
+        for message in messages:
+            # Each once: a row that was written anew for a room whose log takes nothing has what later rows have, too.
+            if message.seq > heads[room_pk]:
+                found.setdefault(room_pk, []).append(message)
+                heads[room_pk] = message.seq
     return found
 
 

@@ -26,6 +26,7 @@ from gochat.store.read import pages
 from gochat.store.read.overlay import overlay
 from gochat.store.read.recent import said_since
 from gochat.store.read.source import reading
+from gochat.store.write import write_buffer
 from gochat.store.write.committer import Committer, MergePace
 from gochat.store.write.logs import Batch
 from gochat.store.write.write_buffer import WriteBuffer, weigh
@@ -458,3 +459,23 @@ def test_a_deleted_text_is_nowhere_in_the_file(tmp_path: Path, opens: Any, *, me
 
     assert committer.read("nobody", all_in_the_file) == (1,)
     assert b"SECRET" not in (tmp_path / "gochat.db").read_bytes()
+
+
+def test_a_message_that_two_rows_have_is_unmerged_once(opens: Callable[[], sqlite3.Connection]) -> None:
+    """A row that is written anew for a room whose log takes nothing has the messages of later rows as well."""
+    connection = opens()
+    messages = [message(DM, seq) for seq in range(1, 5)]
+    write_buffer.append(connection, 1, {1: messages})
+    write_buffer.append(connection, 2, {1: messages[3:]})
+    write_buffer.append(connection, 3, {1: [messages[3], message(DM, 5)]})
+    assert [each.seq for each in write_buffer.unmerged(connection)[1]] == [1, 2, 3, 4, 5]
+
+
+def test_rows_that_are_written_anew_are_looked_into_together_with_later_ones() -> None:
+    buffer = WriteBuffer()
+    for number in (1, 2, 3):
+        buffer.expect(number, {1: [message(DM, number)]})
+    assert buffer.rows_of(1, 2) == [2]
+    buffer.rewrite(1)
+    buffer.expect(1, {1: [message(DM, 3)]})
+    assert buffer.rows_of(1, 2) == [1, 2, 3]
