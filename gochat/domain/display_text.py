@@ -102,11 +102,13 @@ def clean_line(text: str) -> str:
     """A text of one line, as it is shown among the words of others; empty if nothing of it would be seen."""
     if text.isascii():
         return " ".join((text if _is_odd_ascii(text) is None else _cleaned(text)).split())
-    if not _is_plain(text):
-        text = _cleaned(text.replace("\u2800", " "))
-    text = " ".join(text.split())
-    start = next((index for index, char in enumerate(text) if not _needs_letter(char)), len(text))
-    text = text[start:]
+    start = 1
+    while start:  # Once more where something went at the beginning: what is left may have stayed for its company.
+        if not _is_plain(text):
+            text = _cleaned(text.replace("\u2800", " "))
+        text = " ".join(text.split())
+        start = next((index for index, char in enumerate(text) if not _needs_letter(char)), len(text))
+        text = text[start:]
     return text if _is_seen(text) else ""
 
 
