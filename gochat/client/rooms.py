@@ -23,6 +23,8 @@ from gochat.protocol.entries import ContactEntry, ContactState, GroupEntry, Last
 _LAST_CHARS: Final = 200
 #: Members of a group of whom it is remembered where they came in, the latest ones: positions are told in small groups.
 _MAX_JOINED: Final = 100
+#: Rooms that have ended for the user and are remembered, for a list that was read before: the latest ones.
+_MAX_ENDED: Final = 1_000
 
 Entry = ContactEntry | RoomEntry
 
@@ -40,6 +42,8 @@ class Rooms:
         """The counts of entries, from the first event that changes one."""
         self._changed: dict[str, dict[str, int]] = {}
         """By group, the fields of its entry that facts have changed, and the seqs of these facts."""
+        self._ended: dict[str, int] = {}
+        """By room, the seq at which it ended for the user, since the latest `welcome`."""
         self._blocked: set[str] = set()
         """The private rooms with users whom this one has blocked since the session began. They are followed, since a
         block ends too, and not listed."""
@@ -120,6 +124,7 @@ class Rooms:
         self._unread = {room: unread for room, unread in self._unread.items() if room in still}
         self._changed = {room: changed for room, changed in self._changed.items() if room in still}
         self._blocked -= {entry.room for entry in told}
+        self._ended.clear()
         self._requests = {entry.user: entry for entry in welcome.requests}
 
     def _listed(self, event: Listed) -> None:
@@ -153,6 +158,8 @@ class Rooms:
         more, and it counts more than all that was known before."""
         room = fresh.room
         known = self._entries.get(room)
+        if known is None and fresh.head <= self._ended.get(room, 0):
+            return  # It was read before the user was out.
         self._blocked.discard(room)
         if known is not None and (known.epoch == fresh.epoch or not (known.epoch and fresh.epoch)):
             unread = self._unread_of(known)
@@ -168,8 +175,9 @@ class Rooms:
         """Take into a list's entry whatever happened after the list was read."""
         head, fresh.head = fresh.head, max(fresh.head, known.head)
         fresh.epoch = fresh.epoch or known.epoch
-        fresh.reads = _further(fresh.reads, known.reads, head)
-        fresh.got = _further(fresh.got, known.got, head)
+        leaves = head if isinstance(fresh, RoomEntry) else 0  # Nobody leaves a private room.
+        fresh.reads = _further(fresh.reads, known.reads, leaves)
+        fresh.got = _further(fresh.got, known.got, leaves)
         if known.head <= head:
             return
         if known.last is not None and (fresh.last is None or fresh.last.seq <= known.last.seq):
@@ -219,6 +227,9 @@ class Rooms:
     def _happened(self, fact: Fact) -> None:
         if isinstance(fact, facts.Closed) or (isinstance(fact, facts.Member) and self._is_end(fact)):
             self._forget(fact.room)
+            self._ended[fact.room] = fact.seq
+            if len(self._ended) > _MAX_ENDED:
+                del self._ended[next(iter(self._ended))]
             return
         entry = self._entries.get(fact.room) or self._new(fact)
         if fact.seq <= entry.head:

@@ -46,7 +46,9 @@ class Unread:
         return self._deletions.get(seq)
 
     def came(self, seq: int, mentioned: bool) -> None:
-        """A message of somebody else has come."""
+        """A message of somebody else has come. One that was read on another device may come after that was told."""
+        if seq <= self.read:
+            return
         self._since[seq] = mentioned
         if len(self._since) > MAX_COUNTED:
             self._head = next(iter(self._since))

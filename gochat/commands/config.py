@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -43,7 +45,7 @@ def init(file: Path, force: bool, preset: str) -> None:
     """Write a file with every key, its value, unit and reason.
 
     Its owner alone may read it, since it may come to hold secrets. An older file is replaced when the new one is whole,
-    or not at all.
+    or not at all; the new one has its owner and group, and nobody else may read it.
 
     \b
     Examples:
@@ -51,14 +53,25 @@ def init(file: Path, force: bool, preset: str) -> None:
       gochat config init --preset team
       gochat config init /etc/gochat/config.toml
     """
-    target = file.resolve() if file.is_symlink() else file  # The link stays, and leads to the new file.
-    if target.exists():
-        if not target.is_file():
+    target = Path(os.path.realpath(file)) if file.is_symlink() else file  # The link stays, and leads to the new file.
+    older: os.stat_result | None = None
+    try:
+        older = target.stat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise CommandError(f"{file}: {(error.strerror or 'can not be read').lower()}") from error
+    if older is not None:
+        if not stat.S_ISREG(older.st_mode):
             raise CommandError(f"{file} is no regular file", code=EXIT_USAGE)
         if not force:
             raise CommandError(f"{file} exists", hint="name another file, or replace it with --force")
     with replacing(target) as part:
         part.write_text(sample(preset), encoding="utf-8")
+        if older is not None:
+            with suppress(PermissionError):  # Where the group can't be the same, none is to read it.
+                os.chown(part, older.st_uid, older.st_gid)
+                part.chmod(stat.S_IMODE(older.st_mode) & 0o770)
     note(f"wrote {file}")
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _PROGRESS_S = 1.0
 #: The end of the name of a file that is not complete yet.
 _PART = ".gochat.part"
+#: The characters of a file's name that its part has: with what is added to them a name is still short enough.
+_PREFIX = 50
 #: A part that nobody has written to for so long is one that a killed command left.
 _LEFT_S = 24 * 3600
 
@@ -47,7 +49,7 @@ def replacing(path: Path) -> Iterator[Path]:
         raise CommandError("this goes to a file, not to standard output", hint="name one", code=EXIT_USAGE)
     _clear(path.parent)
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_PART, dir=path.parent)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:_PREFIX]}.", suffix=_PART, dir=path.parent)
     except OSError as error:
         raise _unwritable(path, error) from error
     part = Path(name)

@@ -72,10 +72,16 @@ def send(
         nonlocal is_recorded
         ack = await session.send(to, message, key=key, reply_to=reply_to, patience_s=wait_s)
         is_recorded = True
-        if as_json:
-            sys.stdout.buffer.write(encode_sent(ack) + b"\n")
-        else:
-            click.echo(f"{address(ack.room, session.user)} #{ack.seq}")
+        place = f"{address(ack.room, session.user)} #{ack.seq}"
+        try:
+            if as_json:
+                sys.stdout.buffer.write(encode_sent(ack) + b"\n")
+                sys.stdout.flush()
+            else:
+                click.echo(place)
+        except OSError:
+            note(f"* the message is recorded: {place}")  # A script that sends it once more would double it.
+            raise
         await _remark(session, ack, to)
 
     try:

@@ -44,13 +44,22 @@ def test_a_config_is_written_whole_or_not_at_all(words: list[str]) -> None:
     assert {path.name: path.read_bytes() for path in Path().iterdir()} == before
 
 
-def test_a_config_is_for_its_owner_alone_and_stays_behind_its_link() -> None:
+def test_a_config_is_for_its_owner_and_group_and_stays_behind_its_link() -> None:
     Path("real.toml").write_text("")
+    Path("real.toml").chmod(0o644)
     Path("config.toml").symlink_to("real.toml")
     gochat("config", "init", "--force")
     assert Path("config.toml").is_symlink()
-    assert Path("real.toml").stat().st_mode & 0o777 == 0o600
+    assert Path("real.toml").stat().st_mode & 0o777 == 0o640, "a node may read it by its group, and nobody else"
+    gochat("config", "init", "new.toml")
+    assert Path("new.toml").stat().st_mode & 0o777 == 0o600
     assert "no regular file" in gochat("config", "init", "--force", "/dev/null", code=EXIT_USAGE).stderr
+
+
+def test_a_config_that_can_not_be_looked_at_is_told() -> None:
+    Path("loop.toml").symlink_to("loop.toml")
+    done = gochat("config", "init", "loop.toml", code=EXIT_FAILED)
+    assert done.stderr == "gochat: loop.toml: too many levels of symbolic links\n"
 
 
 def test_show_tells_where_a_value_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -458,3 +458,26 @@ def test_a_block_that_ended_while_away_brings_the_room_back(event: Any) -> None:
 def test_mentions_by_users_who_are_blocked_do_not_count() -> None:
     known = rooms(replies.Contact(user="bob", state="blocked"), message(TEA, 10, "bob", mentions=["ann"]))
     assert (known.groups[0].unread, known.groups[0].mentions) == (1, 0), "a block has no effect inside a group but that"
+
+
+def test_messages_that_come_after_they_were_read_elsewhere_are_not_unread() -> None:
+    """The position may get past a full queue, and the messages come later."""
+    read = replies.Read(room=DM, sender="ann", seq=6)
+    known = rooms(read, message(DM, 5, "bob"), message(DM, 6, "bob", mentions=["ann"]), message(DM, 7, "bob"))
+    entry = known.entry(DM)
+    assert entry is not None
+    assert (told(known, DM), entry.mentions) == ((7, 6, 1), 0)
+
+
+def test_a_list_that_was_read_before_a_room_ended_does_not_bring_it_back() -> None:
+    for end in (facts.Closed(room=TEA, seq=10, ts=10, sender="eve"), member(TEA, 10, "removed", "ann")):
+        known = rooms(end, group_by_list(9))
+        assert known.groups == []
+        known.take(group_by_list(11))
+        assert [entry.head for entry in known.groups] == [11], "the user was added again"
+
+
+def test_how_far_a_peer_has_read_outlives_an_older_list() -> None:
+    known = rooms(by_list(3, 0, 3), replies.Read(room=ZED, sender="zed", seq=3), by_list(3, 0, 3))
+    entry = known.entry(ZED)
+    assert entry is not None and entry.reads == {"zed": 3}

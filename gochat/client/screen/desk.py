@@ -150,6 +150,7 @@ class Desk:
         if isinstance(event, Reset):
             self._drop_recorded(event.room)
             self.viewport.forget(event.room)
+            self._drop_commands(event.room)
         if isinstance(event, replies.Request):
             user = text.inert(event.user)
             self.state.note(f"{user} wants to write to you, in window {self.state.number(event.room)}", STATUS)
@@ -175,6 +176,12 @@ class Desk:
     def _drop_recorded(self, room: str, upto: float = float("inf")) -> None:
         for each in [each for each in self._recorded if each[0] == room and each[1] <= upto]:
             del self._recorded[each]
+
+    def _drop_commands(self, room: str) -> None:
+        """Commands that wait mean messages of the log that is gone: their numbers are those of others now."""
+        for each in [each for each in self.commands if each.front.window == room]:
+            self.commands.remove(each)
+            self.state.note(f"not done, for the room was put back to an older state: {text.inert(each.typed)}", room)
 
     # ------------------------------------------------------------------------------------------ what is typed
 

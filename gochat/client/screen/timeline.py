@@ -103,10 +103,17 @@ class Timeline:
             self.loaded = False
             self._early.append(fact)
             return
+        if isinstance(fact, facts.Edit) and fact.body is None and self._is_shown(fact.target):
+            self.loaded = False  # History tells edits without their texts; the newest page has the present one.
+            self._early.append(fact)
+            return
         self.head = fact.seq
         if isinstance(fact, facts.OnMessage):
             self._change(fact)
-        if not isinstance(fact, facts.OnMessage | facts.Hidden):
+        elif isinstance(fact, facts.Message):
+            # A message that is replayed has its reactions, and they are told as facts as well: these count.
+            self._insert(msgspec.structs.replace(fact, reactions=None), fact.seq)
+        elif not isinstance(fact, facts.Hidden):
             self._insert(fact, fact.seq)
 
     def add_note(self, text: str, style: str = "note") -> None:
@@ -144,6 +151,11 @@ class Timeline:
         """A message that is here."""
         entry = self.entry(seq)
         return entry.fact if entry is not None and isinstance(entry.fact, facts.Message) else None
+
+    def _is_shown(self, seq: int) -> bool:
+        """Whether the text of a message is here."""
+        found = self.message(seq)
+        return found is not None and found.body is not None
 
     def messages(self) -> Iterator[facts.Message]:
         """The messages that are here and not deleted, the latest first."""

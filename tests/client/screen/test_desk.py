@@ -493,6 +493,18 @@ async def test_a_mark_goes_with_the_log_that_it_was_in(peer: Peer) -> None:
         assert desk.viewport.follows
 
 
+async def test_commands_that_wait_when_the_log_is_put_back_come_to_nothing(peer: Peer) -> None:
+    """Their numbers are those of other messages."""
+    async with talking(peer, listed(3)) as (chat, _):
+        desk = Desk(chat, to=TEA, ring=lambda: None)
+        desk.newest_page(page([message(seq) for seq in (1, 2, 3)]))
+        desk.insert("/delete 3")
+        desk.submit()
+        desk.take(Reset(room=TEA, epoch="e2", head=2))
+        assert not desk.commands
+        assert "/delete 3" in desk.state.timeline(TEA).entries[-1].note
+
+
 async def test_what_was_read_is_told_again_where_the_server_did_not_take_it(peer: Peer) -> None:
     async with talking(peer, {**listed(3), "unread": 3}) as (chat, visit):
         desk = Desk(chat, to=TEA, ring=lambda: None)

@@ -251,3 +251,24 @@ def test_an_edit_tells_whom_it_mentions() -> None:
     timeline.take(on(facts.Edit, 2, 1, body="@eve", mentions=["eve"]))
     told = timeline.message(1)
     assert told is not None and (told.body, told.mentions) == ("@eve", ["eve"])
+
+
+def test_reactions_of_a_message_that_is_replayed_count_once() -> None:
+    timeline = Timeline()
+    timeline.newest_page(page([message(1, "one")]))
+    timeline.take(message(2, "two", reactions={"+": 1}))
+    timeline.take(on(facts.Reaction, 3, 2, emoji="+", on=True))
+    shown = timeline.message(2)
+    assert shown is not None and shown.reactions == {"+": 1}
+
+
+def test_an_edit_without_its_text_has_the_newest_page_fetched() -> None:
+    """History tells edits so, and what was missed for long comes from there."""
+    timeline = Timeline()
+    timeline.newest_page(page([message(1, "old")]))
+    timeline.take(on(facts.Edit, 2, 1))
+    assert not timeline.loaded
+    timeline.newest_page(page([message(1, "new", edited=NOON)], head=2))
+    timeline.take(on(facts.Delete, 3, 1))
+    timeline.take(on(facts.Edit, 4, 1))
+    assert timeline.loaded and bodies(timeline) == [None]
