@@ -213,7 +213,7 @@ ANSWER_LOST: Final = "it may have been done: the connection broke before the ans
 
 
 def failure(error: ClientError) -> str:
-    """What became of a request, and why: that it was not done is said only where that is known."""
+    """The end of a request that failed, and the reason: it says "not done" only where that is known."""
     if isinstance(error, Lost):
         return ANSWER_LOST
     is_open = isinstance(error, Refused) and error.unknown

@@ -253,7 +253,7 @@ def calling() -> set[str]:
     return found
 
 
-# What a plan says of a table, or of a view that took the place of one, that is gone over as a whole. `fact` and
+# Steps of a plan that go over a table, or over a view that took the place of one, as a whole. `fact` and
 # `mention` have no other names in their views; `room` and `seat` have these.
 _WHOLE = re.compile(
     r"(MATERIALIZE|CO-ROUTINE) (fact|mention|room|seat)$|SCAN (main\.\w+|fact|mention|room|seat|[dflrs])\b"
@@ -270,7 +270,7 @@ def whole(plans: dict[str, list[str]]) -> dict[str, list[str]]:
     }
 
 
-# What only some rooms are asked: the contents of `filled` see to it that they are.
+# Questions that only some rooms are asked: the contents of `filled` see to it that they are.
 RARE = (
     "'$.history'",  # How a group was when its former member left.
     "FROM reaction x",

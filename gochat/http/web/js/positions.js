@@ -32,7 +32,7 @@ function goLive(p) {
 export class Positions {
   constructor() {
     this.user = "";
-    /** Of live facts, as `welcome` tells; older servers do not. What is told last counts. @type {string | null} */
+    /** Of live facts, as `welcome` tells; older servers do not. The latest one counts. @type {string | null} */
     this.epoch = null;
     /** @type {Map<string, Place>} The rooms with the latest facts stand last. */
     this.places = new Map();
