@@ -104,12 +104,12 @@ COVERS: dict[str, tuple[str, ...]] = {
     "tests/store/read/test_derived.py": ("store/listing", "store/mentions", "store/read/recent"),
     "tests/store/read/test_readers.py": ("store/read/separate",),
     "tests/store/read/test_cost.py": ("store/bulk",),
-    "tests/store/read/test_overlay.py": ("store/read/merged_reader",),
     "tests/store/search/test_tokenizer.py": ("store/search/cut_first", "store/search/index"),
     "tests/store/search/test_reindex.py": ("store/write/index_feeder",),
     "tests/store/search/test_searches.py": ("store/search/rare_terms",),
     "tests/store/search/test_user_search.py": ("store/search/fuzzy",),
     "tests/store/portable/test_portable.py": (
+        "store/portable/file_rows",
         "store/portable/file_schema",
         "store/portable/membership_history",
         "store/portable/import_room",

@@ -58,7 +58,7 @@ def init(file: Path, force: bool, preset: str) -> None:
     try:
         older = target.stat()
     except FileNotFoundError:
-        pass
+        pass  # It is a new file.
     except OSError as error:
         raise CommandError(f"{file}: {(error.strerror or 'can not be read').lower()}") from error
     if older is not None:
