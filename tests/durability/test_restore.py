@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -353,22 +354,21 @@ def test_a_database_that_is_damaged_can_be_replaced(tmp_path: Path, change: str)
 
 
 @pytest.mark.parametrize(
-    "values", ["1, x'00', 'tea', x'00', 1", "1, 'c', x'01', x'00', 1", "1, 'c', 'tea', 'layout', 1"]
+    ("table", "values", "looks"),
+    [
+        ("cluster", "1, x'00', 'tea', x'00', 1", cluster.read),
+        ("cluster", "1, 'c', x'01', x'00', 1", cluster.read),
+        ("cluster", "1, 'c', 'tea', 'layout', 1", cluster.read),
+        ("log_position", "0, 1, 'far', x'00', 0, '[]'", cluster.positions),
+        ("log_position", "17, 1, 1, x'00', 0, '[]'", cluster.positions),
+    ],
 )
-def test_a_backup_of_a_made_up_cluster_is_refused(tmp_path: Path, values: str) -> None:
+def test_a_backup_of_a_made_up_cluster_or_position_is_refused(
+    tmp_path: Path, table: str, values: str, looks: Callable[[Path], object]
+) -> None:
     setup.prepare(str(tmp_path / "copy.db"))
     with closing(sqlite3.connect(tmp_path / "copy.db")) as db:
-        db.execute(f"INSERT INTO cluster VALUES ({values})")
+        db.execute(f"INSERT INTO {table} VALUES ({values})")
         db.commit()
     with pytest.raises(StoreError, match=r"copy\.db is damaged"):
-        cluster.read(tmp_path / "copy.db")
-
-
-@pytest.mark.parametrize("values", ["0, 1, 'far', x'00', 0, '[]'", "17, 1, 1, x'00', 0, '[]'"])
-def test_a_backup_of_made_up_positions_is_refused(tmp_path: Path, values: str) -> None:
-    setup.prepare(str(tmp_path / "copy.db"))
-    with closing(sqlite3.connect(tmp_path / "copy.db")) as db:
-        db.execute(f"INSERT INTO log_position VALUES ({values})")
-        db.commit()
-    with pytest.raises(StoreError, match=r"copy\.db is damaged"):
-        cluster.positions(tmp_path / "copy.db")
+        looks(tmp_path / "copy.db")
