@@ -109,7 +109,6 @@ COVERS: dict[str, tuple[str, ...]] = {
     "tests/store/search/test_searches.py": ("store/search/rare_terms",),
     "tests/store/search/test_user_search.py": ("store/search/fuzzy",),
     "tests/store/portable/test_portable.py": (
-        "store/portable/file_rows",
         "store/portable/file_schema",
         "store/portable/membership_history",
         "store/portable/import_room",
