@@ -64,6 +64,8 @@ class Teller:
         self._complained_at = float("-inf")
         self.repairs = 0
         self._naps = Naps()
+        self._told_before = 0
+        """Entries that were told before the last nap."""
         self.has_listeners: Callable[[], bool] = lambda: True
         """Whether anybody is signed in, or about to be. Neither waits nor raises."""
 
@@ -152,7 +154,9 @@ class Teller:
     def nap_s(self) -> float:
         """How long the log's next entries may wait to be read, in seconds; 0 where somebody here waits for them, or may
         do so. To be asked once after each reading."""
-        nap_s = self._naps.next_s(alone=not self.has_listeners())
+        told = sum(self.verdicts.values())
+        nap_s = self._naps.next_s(alone=not self.has_listeners(), came=told - self._told_before)
+        self._told_before = told
         return 0.0 if self._inbox.awaited else nap_s
 
     def shorten_naps(self) -> None:

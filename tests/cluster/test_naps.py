@@ -9,9 +9,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gochat.cluster.naps import LEAST_S, MOST_ALONE_S, MOST_S, Naps
+from gochat.cluster.naps import LEAST_S, MOST_ALONE, MOST_ALONE_S, MOST_S, Naps
 from gochat.ports.journal import Committed, ForeignBatch
 from gochat.store import Store
+from gochat.store.write.committer import PACE
 from tests.appending import append_to
 from tests.cluster.joining import inline, joined_store, journal_of, new_log
 from tests.contracts.journal import DM, message
@@ -46,6 +47,22 @@ async def test_naps_are_longer_while_nobody_is_signed_in_and_grow_as_slowly(auto
     await trio.sleep(10)
     assert naps.next_s(alone=True) == MOST_ALONE_S
     assert naps.next_s() == MOST_S, "somebody signed in"
+
+
+async def test_no_more_than_some_hundred_entries_gather_during_a_nap(autojump_clock: MockClock) -> None:
+    naps = Naps()
+    naps.next_s(alone=True)
+    await trio.sleep(0.2)
+    assert naps.next_s(alone=True, came=MOST_ALONE // 10) == MOST_ALONE_S
+    await trio.sleep(0.2)
+    nap_s = naps.next_s(alone=True, came=2 * MOST_ALONE)
+    assert nap_s == pytest.approx(0.1)
+    await trio.sleep(nap_s)
+    assert naps.next_s(alone=True, came=MOST_ALONE) == pytest.approx(0.1), "they come as fast as before"
+
+
+def test_naps_end_before_the_store_takes_them_for_quiet() -> None:
+    assert MOST_ALONE_S < PACE.quiet_s
 
 
 class _Talk:
