@@ -248,8 +248,8 @@ class ReplicaStore(Protocol):
         """The term of the entry at `n`; None where that is not kept."""
 
     async def trim(self, partition: int, before: int) -> int:
-        """Let go of the entries before the `n`; the latest some thousands stay all the same. The `n` of the oldest that
-        is kept; 0 where none is."""
+        """Let go of the entries before the `n`; the latest some thousands stay all the same, and so may some that were
+        read together with one that stays. The `n` of the oldest that is kept; 0 where none is."""
 
     async def load(self, room: str, partition: int) -> tuple[RoomRecord | None, int]:
         """The room as its facts made it, None where it has none; and the n of the partition at that moment."""

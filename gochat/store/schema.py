@@ -265,6 +265,11 @@ NOTICE_EPOCHS = (
 )
 
 
+#: Entries that were read together share a row: `data` has them end to end, `sizes` says in JSON how many bytes each
+#: has; all are of one term, and the id is the last one's. NULL: `data` is one entry.
+LOG_RUNS = ("ALTER TABLE log_entry ADD COLUMN sizes BLOB",)
+
+
 class Migration(NamedTuple):
     told: str
     """The change that it makes, for the log of a node that makes it."""
@@ -297,6 +302,7 @@ MIGRATIONS: Final[dict[str, Migration]] = {
     "m021_log_sums": Migration("a node of a cluster puts back no entry that its disk has changed", LOG_SUMS),
     "m022_ballots": Migration("a node of a cluster keeps in which ballots it has answered", BALLOTS),
     "m023_notice_epochs": Migration("notifications keep their ids when the epoch becomes another one", NOTICE_EPOCHS),
+    "m024_log_runs": Migration("a node of a cluster keeps the entries that it reads together in one row", LOG_RUNS),
 }
 KNOWN: Final = frozenset(MIGRATIONS)
 

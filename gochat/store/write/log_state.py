@@ -6,8 +6,8 @@ Runs in the writing thread, on its connection. Changes of rooms are `replica.py`
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 from zlib import crc32
 
 import msgspec
@@ -26,10 +26,14 @@ KEPT: Final = 10_000
 #: The counters of a producer that said nothing for so many entries are dropped (cluster/certify.py, HORIZON).
 HORIZON: Final = 100_000
 
-_ENTRIES = BulkInsert("INSERT INTO log_entry (id, term, data, crc)", 4)
+#: The most bytes of entries in one row, unless one has more: one that the disk has changed takes its row with it.
+RUN_BYTES: Final = 1 << 16
+
+_ENTRIES = BulkInsert("INSERT INTO log_entry (id, term, data, crc, sizes)", 5)
 _POSITIONS = BulkInsert("INSERT OR REPLACE INTO log_position", 6)
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, tuple[int, int]]).decode
+_decode_sizes = msgspec.json.Decoder(list[int]).decode
 
 
 class PartitionState(msgspec.Struct):
@@ -106,51 +110,107 @@ def save_answers(connection: sqlite3.Connection, given: Mapping[int, Answer]) ->
 
 
 def save_entries(connection: sqlite3.Connection, news: Mapping[int, Sequence[Piece]]) -> None:
-    rows: list[Row] = [
-        (row_id := partition << N_BITS | n, term, data, _sum(row_id, term, data))
-        for partition, pieces in news.items()
-        for (term, n), data in pieces
-    ]
-    _ENTRIES.run(connection, rows)
+    _ENTRIES.run(connection, [row for partition, pieces in news.items() if pieces for row in _rows(partition, pieces)])
 
 
-def _sum(row_id: int, term: int, data: bytes) -> int:
-    """Tells an entry that the disk has changed. A signature would not: what somebody else wrote into the log has none,
+def _rows(partition: int, pieces: Sequence[Piece]) -> Iterator[Row]:
+    """The rows that keep these entries."""
+    for run in _runs(pieces):
+        (term, n), data = run[-1]
+        row_id, sizes = partition << N_BITS | n, None
+        if len(run) > 1:
+            entries = [entry for _, entry in run]
+            data, sizes = b"".join(entries), _encode(list(map(len, entries)))
+        yield (row_id, term, data, _sum(row_id, term, data, sizes), sizes)
+
+
+def _runs(pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
+    """The entries in runs of one term and RUN_BYTES each, at most."""
+    if pieces[0][0][0] == pieces[-1][0][0] and sum([len(entry) for _, entry in pieces]) <= RUN_BYTES:
+        yield pieces  # Nearly always.
+        return
+    begin, size = 0, 0
+    for end, ((term, _), entry) in enumerate(pieces):
+        if end > begin and (term != pieces[begin][0][0] or size + len(entry) > RUN_BYTES):
+            yield pieces[begin:end]
+            begin, size = end, 0
+        size += len(entry)
+    yield pieces[begin:]
+
+
+def _sum(row_id: int, term: int, data: bytes, sizes: bytes | None) -> int:
+    """Tells entries that the disk has changed. A signature would not: what somebody else wrote into the log has none,
     and is kept and put back all the same, since no n may be missing."""
-    return crc32(data, (row_id ^ term) & 0xFFFF_FFFF)
+    found = crc32(data, (row_id ^ term) & 0xFFFF_FFFF)
+    return found if sizes is None else crc32(sizes, found)
 
 
 def after(connection: sqlite3.Connection, partition: int, place: Place | None, limit: int) -> list[Piece]:
-    """See ReplicaStore. Those before one that was damaged; Damaged where that is the first."""
-    base = partition << N_BITS
+    """See ReplicaStore. Those before a row that was damaged; Damaged where that is the first."""
+    base, least = partition << N_BITS, 0 if place is None else place[1]
     rows = connection.execute(
-        "SELECT id, term, data, crc FROM log_entry WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
-        (base | (0 if place is None else place[1]), base | _N_MASK, limit),
+        "SELECT id, term, data, crc, sizes FROM log_entry WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
+        (base | least, base | _N_MASK, limit),
     )
     found: list[Piece] = []
-    for row_id, term, data, crc in rows:
-        if crc is not None and crc != _sum(row_id, term, data):
+    for row_id, term, data, crc, sizes in rows:
+        n = row_id & _N_MASK
+        if crc is not None and crc != _sum(row_id, term, data, sizes):
             if found:
                 break
-            raise Damaged(f"entry {row_id & _N_MASK} of the log's partition {partition}")
-        found.append(((term, row_id & _N_MASK), data))
-    return found
+            raise Damaged(f"entry {n} of the log's partition {partition}")
+        found += [((term, n), entry) for n, entry in _entries(n, data, sizes) if n > least]
+        if len(found) >= limit:
+            break
+    return found[:limit]
+
+
+def _entries(last: int, data: bytes, sizes: bytes | None) -> Iterator[tuple[int, bytes]]:
+    """The entries of a row, each with its n."""
+    if sizes is None:
+        yield last, data
+        return
+    lengths, begin = _decode_sizes(sizes), 0
+    for n, length in enumerate(lengths, last - len(lengths) + 1):
+        yield n, data[begin : begin + length]
+        begin += length
 
 
 def term_at(connection: sqlite3.Connection, partition: int, n: int) -> int | None:
     """See ReplicaStore."""
-    row = connection.execute("SELECT term FROM log_entry WHERE id = ?", (partition << N_BITS | n,)).fetchone()
-    return None if row is None else int(row[0])
+    row = _first(connection, partition, n)
+    return None if row is None or n < row.first else row.term
+
+
+class _Run(NamedTuple):
+    """The place of a row's entries."""
+
+    first: int
+    """The n of its first entry."""
+    term: int
+
+
+def _first(connection: sqlite3.Connection, partition: int, n: int) -> _Run | None:
+    """The first row with an entry at `n` or after."""
+    base = partition << N_BITS
+    row = connection.execute(
+        "SELECT id, term, sizes FROM log_entry WHERE id >= ? AND id <= ? ORDER BY id LIMIT 1",
+        (base | n, base | _N_MASK),
+    ).fetchone()
+    if row is None:
+        return None
+    row_id, term, sizes = row
+    return _Run((row_id & _N_MASK) - (0 if sizes is None else sizes.count(b",")), term)
 
 
 def trim(connection: sqlite3.Connection, partition: int, before: int) -> int:
-    """See ReplicaStore. Texts that were deleted since are among them: no copy may stay in free pages."""
+    """See ReplicaStore; a row that has one of those that stay does, too. Texts that were deleted since are among them:
+    no copy may stay in free pages."""
     row = connection.execute("SELECT n FROM log_position WHERE partition = ?", (partition,)).fetchone()
     upto = min(before, (row[0] if row else 0) - KEPT)
     base = partition << N_BITS
     if upto > 0:
         with wiping(connection):
             connection.execute("DELETE FROM log_entry WHERE id >= ? AND id < ?", (base, base | upto))
-    least = "SELECT id FROM log_entry WHERE id >= ? AND id <= ? ORDER BY id LIMIT 1"
-    row = connection.execute(least, (base, base | _N_MASK)).fetchone()
-    return 0 if row is None else int(row[0]) & _N_MASK
+    oldest = _first(connection, partition, 0)
+    return 0 if oldest is None else oldest.first

@@ -21,7 +21,7 @@ from gochat.cluster.ports import PARTITIONS
 from gochat.domain import facts
 from gochat.domain.ids import is_dm
 from gochat.domain.record import Recorded, RoomRecord
-from gochat.errors import StoreError
+from gochat.errors import Damaged, StoreError
 from gochat.replication import Answer, Applied, EpochIs, NodeIs, Piece, ReadUpTo, UserNoted
 from gochat.store.portable import cluster
 from gochat.store.read import rules
@@ -70,7 +70,10 @@ class Follower:
         self.close()
         with closing(connect(str(self.path), read_only=True)) as connection:
             names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            return {name: sorted(_rows(connection, name), key=repr) for name in names if not name.startswith(APART)}
+            found = {name: sorted(_rows(connection, name), key=repr) for name in names if not name.startswith(APART)}
+            # How they share rows is a matter of how they came.
+            found["log_entry"] = [log_state.after(connection, each, None, 10_000) for each in range(PARTITIONS)]
+            return found
 
     def read(self, job: Callable[[sqlite3.Connection], Any]) -> Any:
         self.close()
@@ -345,21 +348,58 @@ def test_answers_are_kept_in_the_database_and_stay_out_of_another_nodes(tmp_path
     assert follower.read(log_state.answers) == {}, "a node that joins with a backup has answered nobody"
 
 
-def test_the_latest_entries_are_kept_as_they_were_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("together", [1, 3, 20])
+def test_the_latest_entries_are_kept_as_they_were_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, together: int
+) -> None:
+    """Those that were read together are let go of together."""
     monkeypatch.setattr(log_state, "KEPT", 5)
     follower, partition = Follower(tmp_path / "a.db"), partition_of(TEA)
-    log = [b"", *(entry(n, facts=[message(TEA, 1)]) for n in range(1, 20))]
-    follower.take(partition, placed(log))
-    follower.committer.run(lambda connection: log_state.trim(connection, partition, 12))
-    kept = follower.read(lambda c: log_state.after(c, partition, None, 99))
-    assert kept == placed(log)[11:]
-    follower.committer.run(lambda connection: log_state.trim(connection, partition, 99))
-    assert follower.read(lambda c: log_state.after(c, partition, None, 99)) == placed(log)[14:]
-    assert follower.read(lambda c: log_state.after(c, partition, (1, 18), 1)) == placed(log)[18:19]
-    assert follower.read(lambda c: (log_state.term_at(c, partition, 16), log_state.term_at(c, partition, 3))) == (
-        1,
+    pieces = placed([b"", *(entry(n, facts=[message(TEA, 1)]) for n in range(1, 20))])
+    for begin in range(0, 20, together):
+        follower.take(partition, pieces[begin : begin + together])
+    for before, least in ((12, 12), (99, 15)):
+        oldest = follower.committer.run(lambda c, before=before: log_state.trim(c, partition, before))  # type: ignore[misc]
+        assert least - together < oldest <= least
+        assert follower.read(lambda c: log_state.after(c, partition, None, 99)) == pieces[oldest - 1 :]
+    for n in range(oldest, 20):
+        assert follower.read(lambda c, n=n: log_state.after(c, partition, (1, n), 2)) == pieces[n : n + 2]
+        assert follower.read(lambda c, n=n: log_state.term_at(c, partition, n)) == 1
+    assert follower.read(
+        lambda c: (log_state.term_at(c, partition, oldest - 1), log_state.term_at(c, partition, 21))
+    ) == (
+        None,
         None,
     )
+
+
+def test_entries_share_a_row_within_their_term_and_up_to_a_size(tmp_path: Path) -> None:
+    follower, partition = Follower(tmp_path / "a.db"), partition_of(TEA)
+    large = b"x" * (log_state.RUN_BYTES // 3)
+    pieces: list[Piece] = [
+        *placed([b"", *(entry(n, facts=[message(TEA, 1)]) for n in range(1, 4))]),
+        *(((2, n), b"" if n == 5 else large) for n in range(5, 10)),
+        ((2, 10), 2 * log_state.RUN_BYTES * b"x"),
+    ]
+    follower.take(partition, pieces)
+    rows = follower.read(lambda c: c.execute("SELECT id, term FROM log_entry ORDER BY id").fetchall())
+    lasts = [(row_id & (1 << log_state.N_BITS) - 1, term) for row_id, term in rows]
+    assert lasts == [(4, 1), (8, 2), (9, 2), (10, 2)]
+    assert follower.read(lambda c: log_state.after(c, partition, None, 99)) == pieces
+    assert [follower.read(lambda c, n=n: log_state.term_at(c, partition, n)) for n in (4, 5, 9)] == [1, 2, 2]
+
+
+@pytest.mark.parametrize("column", ["data", "sizes", "term"])
+def test_a_row_that_the_disk_has_changed_is_not_told(tmp_path: Path, column: str) -> None:
+    follower, partition = Follower(tmp_path / "a.db"), partition_of(TEA)
+    pieces = placed([b"", *(entry(n, facts=[message(TEA, 1)]) for n in range(1, 6))])
+    follower.take(partition, pieces[:3])
+    follower.take(partition, pieces[3:])
+    change = {"data": "x'00'", "sizes": "x'5b312c322c335d'", "term": "7"}[column]
+    follower.committer.run(lambda c: c.execute(f"UPDATE log_entry SET {column} = {change} WHERE id & 7 = 6").close())
+    assert follower.read(lambda c: log_state.after(c, partition, None, 99)) == pieces[:3]
+    with pytest.raises(Damaged, match="entry 6 "):
+        follower.read(lambda c: log_state.after(c, partition, (1, 3), 99))
 
 
 @pytest.mark.parametrize("first", range(8, 16))
