@@ -53,12 +53,16 @@ def debit(users: Registry[UserActor], batch: ForeignBatch) -> None:
     """Take what the batch's senders did on another node from what they may do here. Users who are not in memory get an
     actor, which is let go of once forgetting it changes nothing; with too many of these nothing is taken from the rest,
     and from those in memory as ever."""
+    commands: dict[tuple[str, bool], int] = {}
     for fact in batch.facts:
+        kind = fact.sender, type(fact) is Message or _counts_as_message(fact)
+        commands[kind] = commands.get(kind, 0) + 1
+    for (name, are_messages), count in commands.items():
         try:
-            sender = users.at(fact.sender)
+            sender = users.at(name)
         except Full:
             continue  # The registry counts it.
-        sender.debit(is_message=_counts_as_message(fact))
+        sender.debit(count, are_messages=are_messages)
     for record in batch.side_records:
         # For a user who is not in memory it is read from the store when it is needed.
         if isinstance(record, Related) and record.change.change == "ask":

@@ -124,10 +124,10 @@ class UserActor(Actor[Submit]):
             live.watches.note_last_seen(self.address, now_ms)
             live.watches.tell(self.address, now_ms)
 
-    def debit(self, *, is_message: bool) -> None:
-        """The user did something on another node: it counts here, too."""
-        bucket = self.bucket if is_message else self.actions
-        bucket.take(self._context.clock.steady_ms())
+    def debit(self, commands: int, *, are_messages: bool) -> None:
+        """The user gave so many commands to another node: they count here, too."""
+        bucket = self.bucket if are_messages else self.actions
+        bucket.take_some(self._context.clock.steady_ms(), commands)
 
     def read_by_rest(self) -> int:
         """Take a token for a read by REST and return 0, or take none and return after how many milliseconds there will

@@ -63,6 +63,14 @@ class TokenBucket:
         self._tokens = tokens
         return max(1, math.ceil((1 - tokens) * 1000 / self.rate))
 
+    def take_some(self, now_ms: int, most: int) -> None:
+        """As so many calls of `take` at one moment, without their answers."""
+        if self.rate:
+            tokens = self.left(now_ms)
+            whole = min(most, math.floor(tokens + 1 - _WHOLE))
+            self._tokens = max(0.0, tokens - whole) if whole > 0 else tokens
+            self._at_ms = now_ms
+
     def spend(self, now_ms: int, tokens: int, debt_s: float) -> float:
         """Take tokens whether they are there or not, and return how many are left: below 0 it is a debt, of what flows
         in within `debt_s` at most."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,6 +47,24 @@ def test_never_more_than_the_rate_and_the_burst(steps: list[int], burst: int) ->
             twin = TokenBucket(2.0, burst)
             twin._tokens, twin._at_ms = bucket._tokens, bucket._at_ms
             assert twin.take(now + wait) == 0, "the hint is true"
+
+
+@given(st.lists(st.tuples(st.integers(-1_000, 3_000), st.integers(1, 9)), max_size=30), st.integers(1, 5))
+def test_some_are_taken_as_one_by_one(steps: list[tuple[int, int]], burst: int) -> None:
+    one, other, now = TokenBucket(0.7, burst), TokenBucket(0.7, burst), 1_000_000
+    for step, most in steps:
+        now += step
+        for _ in range(most):
+            one.take(now)
+        other.take_some(now, most)
+        assert other.left(now) == pytest.approx(one.left(now), abs=1e-6)
+
+
+def test_a_debt_stays_one_when_some_are_taken() -> None:
+    bucket = TokenBucket(1.0, 1)
+    bucket.spend(1_000, 4, 10.0)
+    bucket.take_some(1_000, 3)
+    assert bucket.left(1_000) == -3
 
 
 def test_a_window_takes_several_at_once_or_none() -> None:
