@@ -14,6 +14,7 @@ from gochat.cluster.certify import (
     Valid,
     Verdict,
     Void,
+    certify,
     judge,
     next_hash,
     record_numbers,
@@ -76,7 +77,11 @@ class Certifying:
         self._above = above
 
     def judge(self, data: bytes, n: int, partition: int, replica: Replica) -> Certified:
-        return _certified(*judge(data, n, partition, self._codec, replica))
+        try:
+            entry = self._codec.decode(data, partition)
+        except ValueError:  # It is none: `judge` says which kind of none.
+            return _certified(*judge(data, n, partition, self._codec, replica))
+        return _certified(entry, certify(entry, n, replica))
 
     def refused(self, ruling: Certified) -> Certified:
         return _certified(ruling.entry, Void("unfit") if isinstance(ruling.verdict, Valid) else ruling.verdict)

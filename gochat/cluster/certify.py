@@ -118,11 +118,11 @@ def certify(entry: Entry, n: int, replica: Replica) -> Verdict:
     if entry.head > room.head:
         # A record is never newer than the log: a node that knew more has recorded what the log has lost.
         return Void("head")
-    found = _recorded_keys(entry, replica)
+    found, is_plain = _look_at_facts(entry, replica)
     if found:
         return DuplicateKeys(found)
-    if _brings_only_new_messages(entry):
-        return Valid(_facts_at(entry, room), (), _hidden_at(entry, room), raises_guard(entry, only_messages=True))
+    if is_plain and not entry.hidden:
+        return Valid(_facts_at(entry, room), (), entry.hidden, False)
     reason = _Targets(entry, replica).problem()
     if reason is not None:
         return Void(reason)
@@ -132,37 +132,32 @@ def certify(entry: Entry, n: int, replica: Replica) -> Verdict:
         return Void("unfit")  # Changes of a relation that do not follow those that are recorded.
 
 
-def _brings_only_new_messages(entry: Entry) -> bool:
-    """Whether the entry names no message and changes nothing beside the log: nearly every one is of this kind, and
-    there is nothing more to ask about it."""
-    if entry.side_records:
-        return False
-    for fact in entry.facts:  # noqa: SIM110 -- a generator would cost more than all else here
-        if type(fact) is not facts.Message or fact.reply_to is not None:
-            return False
-    return True
-
-
-def _recorded_keys(entry: Entry, replica: Replica) -> dict[tuple[str, str], Recorded]:
-    found = {}
+def _look_at_facts(entry: Entry, replica: Replica) -> tuple[dict[tuple[str, str], Recorded] | None, bool]:
+    """Those of the entry's keys that are recorded; and whether it is plain: it names no message and changes nothing
+    beside the log. Nearly every one is, and where nothing is hidden there is nothing more to ask about it."""
+    found: dict[tuple[str, str], Recorded] | None = None
+    is_plain = not entry.side_records
     for fact in entry.facts:
-        if type(fact) is facts.Message and fact.key is not None:
+        if type(fact) is not facts.Message:
+            is_plain = False
+            continue
+        if fact.reply_to is not None:
+            is_plain = False
+        if fact.key is not None:
             known = replica.recorded(entry.room, fact.sender, fact.key)
             if known is not None:
+                found = found or {}
                 found[fact.sender, fact.key] = known
-    return found
+    return found, is_plain
 
 
-def raises_guard(entry: Entry, *, only_messages: bool = False) -> bool:
+def raises_guard(entry: Entry) -> bool:
     """Whether the entry changes what decisions of other nodes read. In a private room with a request every fact does:
-    how many messages wait, and whether any does, decides what the next one is. `only_messages`: it is known that the
-    entry brings nothing else."""
-    return bool(entry.hidden) or (
-        not only_messages
-        and (
-            any(isinstance(fact, facts.GUARDED) for fact in entry.facts)
-            or any(isinstance(record, Related | Sanctioned) for record in entry.side_records)
-        )
+    how many messages wait, and whether any does, decides what the next one is."""
+    return (
+        bool(entry.hidden)
+        or any(isinstance(fact, facts.GUARDED) for fact in entry.facts)
+        or any(isinstance(record, Related | Sanctioned) for record in entry.side_records)
     )
 
 
@@ -263,8 +258,6 @@ def _facts_at(entry: Entry, room: RoomView) -> Sequence[AnyFact]:
 
 def _hidden_at(entry: Entry, room: RoomView) -> dict[int, str]:
     """The seqs that are hidden, as they are recorded."""
-    if not entry.hidden:
-        return entry.hidden
     shift = room.head - entry.head
     return {seq + shift: user for seq, user in entry.hidden.items()}
 
@@ -311,7 +304,8 @@ _CODES: Final[dict[type, bytes]] = {Valid: b"v", DuplicateKeys: b"d", Void: b"x"
 
 def next_hash(before: bytes, data: bytes, verdict: Verdict) -> bytes:
     """The hash of a partition's history up to this element. Nodes that differ in it have recorded different things."""
-    first = verdict.facts[0].seq if type(verdict) is Valid and verdict.facts else 0
+    kind = type(verdict)
+    first = verdict.facts[0].seq if kind is Valid and verdict.facts else 0  # type: ignore[union-attr]
     history = _HISTORY.copy()
-    history.update(b"%b%b%b%b" % (before, _CODES[type(verdict)], first.to_bytes(8, "big"), data))
+    history.update(b"%b%b%b%b" % (before, _CODES[kind], first.to_bytes(8, "big"), data))
     return history.digest()

@@ -14,9 +14,10 @@ import typing
 from collections.abc import Sequence
 from functools import lru_cache
 from hmac import compare_digest
-from typing import Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 from gochat.cluster.ports import MOST_BYTES, PARTITIONS
 from gochat.domain.facts import AnyFact, RecordedFact
@@ -99,24 +100,34 @@ _OF_KIND: Final[dict[Kind, tuple[type[Any], ...]]] = {
 }
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch as a node decided it, before its place in the log is known."""
+if TYPE_CHECKING:
+    _Facts: TypeAlias = Sequence[AnyFact]
+    _News: TypeAlias = Sequence[AnyNews]
+else:
+    # The form in the log. Side records are read by their names, and take their places there (EntryCodec.decode).
+    _Facts = Annotated[list[RecordedFact], Meta(max_length=MOST_FACTS)]
+    _News = Annotated[list[tuple[str, msgspec.Raw]], Meta(max_length=MOST_SIDE_RECORDS)]
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """A batch as a node decided it, before its place in the log is known. Fields are added at the end, with defaults,
+    and with a higher VERSION: the body of an entry is an array of them. Bounds are looked at where it is read."""
 
     instance: str
     boot: str
-    counter: int
+    counter: Annotated[int, Meta(ge=1)]
     """1, 2, 3, ... within (instance, boot). One that is not above the last that was read is a repeat."""
     kind: Kind = "room"
     room: str = ""
-    base: int
+    base: Annotated[int, Meta(ge=0)]
     """The n of the partition whose results the deciding node knew. The record that it decided on may have been newer,
     never older."""
-    head: int = 0
+    head: Annotated[int, Meta(ge=0, le=MAX_SEQ)] = 0
     """The room's head that it decided on: facts are numbered from there, and numbered anew where they stand."""
     ts: int
     """The deciding node's clock."""
-    facts: Sequence[AnyFact] = ()
-    side_records: Sequence[AnyNews] = ()
+    facts: _Facts = ()
+    side_records: _News = ()
     hidden: dict[int, str] = {}
     """Seqs of facts of a private room, each with the user who does not hear of it."""
     expected: dict[int, int] = {}
@@ -126,26 +137,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """An n up to `base`, and the hash that the deciding node had there."""
 
 
-class _Row(msgspec.Struct, array_like=True, frozen=True):
-    """The body of an entry. Fields are added at the end, with defaults, and with a higher VERSION."""
-
-    instance: str
-    boot: str
-    counter: int
-    kind: Kind
-    room: str
-    base: int
-    head: int
-    ts: int
-    facts: list[RecordedFact]
-    side_records: list[tuple[str, msgspec.Raw]]
-    hidden: dict[int, str]
-    expected: dict[int, int]
-    check: tuple[int, bytes]
-
-
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Row).decode
+_decode = msgspec.msgpack.Decoder(Entry).decode
 _side_decoders: Final = {name: msgspec.msgpack.Decoder(kind).decode for name, kind in (SIDE_RECORDS | NEWS).items()}
 
 
@@ -190,22 +183,12 @@ class EntryCodec:
         """The entry's bytes, for the partition of its room; for the given one, where it names no room. Raises Unfit for
         an entry that nobody could read, or that the log would not take."""
         try:
-            row = _Row(
-                entry.instance,
-                entry.boot,
-                entry.counter,
-                entry.kind,
-                entry.room,
-                entry.base,
-                entry.head,
-                entry.ts,
-                list(entry.facts),  # type: ignore[arg-type]  # `Hidden` is never recorded.
-                [(_NAMES[type(record)], msgspec.Raw(_encode(record))) for record in entry.side_records],
-                entry.hidden,
-                entry.expected,
-                entry.check,
-            )
-            signed = bytes((VERSION,)) + _encode(row)
+            if entry.side_records:
+                named = [(_NAMES[type(record)], msgspec.Raw(_encode(record))) for record in entry.side_records]
+                written = msgspec.structs.replace(entry, side_records=named)
+            else:
+                written = entry
+            signed = bytes((VERSION,)) + _encode(written)
         except (ValueError, OverflowError) as error:  # Surrogates, and numbers beyond 64 bits.
             raise Unfit(str(error)) from None
         if partition is None:
@@ -223,31 +206,19 @@ class EntryCodec:
             raise Forged(f"an entry of partition {partition} is not signed with the cluster's secret")
         if signed[0] > VERSION:
             raise TooNew(f"an entry of partition {partition} is of version {signed[0]}, later than {VERSION}")
-        side_records: list[AnyNews] = []
+        news: list[AnyNews] = []
         try:
-            row = _decode(signed[1:])
-            if row.side_records:
-                side_records = [_side_decoders[name](raw) for name, raw in row.side_records]
+            entry = _decode(signed[1:])
+            if entry.side_records:
+                named: Sequence[tuple[str, msgspec.Raw]] = entry.side_records  # type: ignore[assignment]
+                news = [_side_decoders[name](raw) for name, raw in named]
         except (msgspec.MsgspecError, KeyError, ValueError) as error:
             raise Unfit(f"an entry of partition {partition}: {error}") from None
-        _check(row, partition)
-        if side_records:
-            _check_news(row.kind, side_records, partition)
-        return Entry(
-            instance=row.instance,
-            boot=row.boot,
-            counter=row.counter,
-            kind=row.kind,
-            room=row.room,
-            base=row.base,
-            head=row.head,
-            ts=row.ts,
-            facts=row.facts,
-            side_records=side_records,
-            hidden=row.hidden,
-            expected=row.expected,
-            check=row.check,
-        )
+        _check(entry, partition)
+        if not news:
+            return entry
+        _check_news(entry.kind, news, partition)
+        return msgspec.structs.replace(entry, side_records=news)
 
     def _mac(self, partition: int, signed: bytes) -> bytes:
         keyed = self._keyed[partition].copy()
@@ -255,25 +226,24 @@ class EntryCodec:
         return keyed.digest()
 
 
-def _check(row: _Row, partition: int) -> None:
+def _check(entry: Entry, partition: int) -> None:
     """Raises Unfit."""
-    room, head = row.room, row.head
-    if row.kind == "room":
+    room, seq, facts = entry.room, entry.head, entry.facts
+    if entry.kind == "room":
         if not _is_room_of(partition, room):
             raise Unfit(f"{room!r} is no room of partition {partition}")
-    elif room or row.facts or row.hidden:
+    elif room or facts or entry.hidden:
         raise Unfit("an entry about no room names one, or has facts")
-    elif row.kind == "site" and partition != SITE:
+    elif entry.kind == "site" and partition != SITE:
         raise Unfit(f"an entry of the site does not belong to partition {partition}")
-    if row.counter < 1 or row.base < 0 or not 0 <= head <= MAX_SEQ - len(row.facts):
-        raise Unfit(f"numbers of {row.instance} {row.boot} {row.counter} are out of bounds")
-    if len(row.facts) > MOST_FACTS or len(row.side_records) > MOST_SIDE_RECORDS:
-        raise Unfit(f"{len(row.facts)} facts and {len(row.side_records)} side records")
-    for seq, fact in enumerate(row.facts, head + 1):
+    if seq + len(facts) > MAX_SEQ:
+        raise Unfit(f"{len(facts)} facts above {seq}")
+    for fact in facts:
+        seq += 1
         if fact.seq != seq or fact.room != room:
             raise Unfit(f"{room}: fact {fact.seq} stands where {seq} should")
         if not 0 <= fact.ts <= _MOST_MS:
-            raise Unfit(f"{room}: fact {fact.seq} is of no time")
+            raise Unfit(f"{room}: fact {seq} is of no time")
 
 
 def _check_news(kind: Kind, news: Sequence[AnyNews], partition: int) -> None:

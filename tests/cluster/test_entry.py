@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from gochat.cluster import entry as entries
-from gochat.cluster.entry import NEWS, SIDE_RECORDS, EntryCodec, Forged, TooNew, Unfit, partition_of
+from gochat.cluster.entry import NEWS, SIDE_RECORDS, EntryCodec, Forged, Kind, TooNew, Unfit, partition_of
 from gochat.cluster.ports import PARTITIONS
 from gochat.domain import facts
 from gochat.domain.facts import AnyFact, Hidden, RecordedFact
@@ -39,12 +39,20 @@ def room_lines() -> str:
 
 def version_lines() -> str:
     """The fields of an entry, then all kinds of facts and records that it may have, each with its fields."""
-    known = {"entry": entries._Row.__annotations__}
+    known: dict[str, Any] = {
+        "entry": {name: _type(kind) for name, kind in typing.get_type_hints(entries.Entry).items()}
+    }
     for kind in typing.get_args(RecordedFact):
         known[f"fact {kind.__struct_config__.tag}"] = _shape(kind)
     for name, kind in (SIDE_RECORDS | NEWS).items():
         known[f"record {name}"] = _shape(kind)
     return "".join(f"{name}\t{json.dumps(fields)}\n" for name, fields in known.items())
+
+
+def _type(kind: Any) -> str:
+    """A field's, as the files name it."""
+    names = {Kind: "Kind", list[RecordedFact]: "list[RecordedFact]"}
+    return names.get(kind) or (kind.__name__ if kind in (str, int) else repr(kind))
 
 
 def _shape(kind: type[Any]) -> Any:

@@ -1,8 +1,8 @@
 """Applies a cluster's log: certifies entries in their order, and writes what they bring, in one transaction.
 
 A cycle takes whatever came. Each entry is judged over the database and over those before it in the cycle (`_Cycle`),
-then all that holds is written at once, a batch a room: grouping changes nothing. Keys are at first taken to be new if
-memory does not know them: the indexes refuse the transaction where one is not, and then each key is looked up. An entry
+then all that holds is written at once, a batch a room: grouping changes nothing. Keys are at first taken to be new: the
+tail and the indexes refuse the transaction where one is not, and then each key is looked up. An entry
 that does not hold writes nothing that an index could refuse, so its keys are looked up before it is judged for good:
 its verdict is the same on nodes that have merged the message of the key and on those that have not. Where
 SQLite can't take something all the same, the entries are taken one at a time, and the one that can't be taken is void,
@@ -116,7 +116,7 @@ class LogReplica:
         refused: bool = False,
         looks_up: bool = True,
     ) -> Cycle[Any]:
-        """`looks_up`: whether each key that memory does not know is looked up in the database."""
+        """`looks_up`: whether keys are looked up; else they are taken to be new."""
         cycle = _Cycle(self, certifier, self._writer, looks_up=looks_up)
         for partition, pieces in news.items():
             cycle.judge_all(partition, pieces, refused=refused)
@@ -194,7 +194,8 @@ class _Cycle:
         self.rooms: dict[str, _Room] = {}
         """Those that change, as they are after the entries so far."""
         self._batches: dict[str, _Batch] = {}
-        self._keys: dict[tuple[str, str, str], facts.Message] = {}
+        self._keys: dict[tuple[str, str, str], facts.Message] | None = None
+        """Those of the entries so far; None: nobody has asked for one."""
         self._targets: dict[tuple[str, int], Target | None] = {}
         self._reacted: dict[tuple[str, int, str, str], bool] = {}
         self._relations: dict[str, Relation | None] = {}
@@ -214,44 +215,46 @@ class _Cycle:
         """Take the next entries of a partition. With `refused` the database can take nothing of them."""
         known = self._replica.partitions.get(partition)
         state = self.partitions[partition] = PartitionState() if known is None else known.copy()
+        certifier = self._certifier
         view = _View(self, state)
-        certifier, applied = self._certifier, self._applied.setdefault(partition, [])
-        taken = self._news.setdefault(partition, [])
-        for piece in pieces:
-            place, data = piece
+        judge, next_hash = certifier.judge, certifier.next_hash
+        applied, taken = self._applied.setdefault(partition, []), 0
+        for place, data in pieces:
             n = place[1]
             assert n == state.n + 1, f"entry {n} of partition {partition} does not follow {state.n}"
-            self._has_guessed = False
-            ruling = certifier.judge(data, n, partition, view)
-            if self._has_guessed and not ruling.facts:
-                self._looks_up = True
-                ruling = certifier.judge(data, n, partition, view)
-                self._looks_up = False
+            ruling = judge(data, n, partition, view)
+            if self._has_guessed:
+                self._has_guessed = False
+                if not ruling.facts:
+                    self._looks_up = True
+                    ruling = judge(data, n, partition, view)
+                    self._looks_up = False
             if refused:
                 ruling = certifier.refused(ruling)
             if ruling.stop is not None:
                 self._stopped[partition] = ruling.stop
                 break
             state.term, state.n = place
-            state.hash = certifier.next_hash(state.hash, data, ruling)
+            state.hash = hash_ = next_hash(state.hash, data, ruling)
             if ruling.producer is not None:
                 state.heard(*ruling.producer)
-            taken.append(piece)
-            applied.append(Applied(place, ruling, self._take(partition, state, ruling), state.hash))
+            taken += 1
+            applied.append(Applied(place, ruling, self._take(partition, state, ruling), hash_))
+        self._news.setdefault(partition, []).extend(pieces[:taken])
 
     def _take(self, partition: int, state: PartitionState, ruling: Ruling) -> int:
         """Take what the entry brings. The number of its room."""
         for note in ruling.noted:
             self._take_note(partition, state, note)
-        room = ruling.room
-        if not ruling.facts and not ruling.side_records:
+        room, new, records = ruling.room, ruling.facts, ruling.side_records
+        if not new and not records:
             return self.room(room).room_pk if room else 0
         batch = self._batches.get(room)
         if batch is None:
             batch = self._batches[room] = _Batch()
-        if ruling.side_records:
-            batch.side_records.extend(ruling.side_records)
-            batch.ids.extend(self._certifier.record_numbers(state.n, partition, len(ruling.side_records)))
+        if records:
+            batch.side_records.extend(records)
+            batch.ids.extend(self._certifier.record_numbers(state.n, partition, len(records)))
         if not room:
             return 0
         known = self.rooms.get(room)
@@ -260,16 +263,14 @@ class _Cycle:
         if not known.room_pk:
             state.rooms += 1
             known.room_pk = self._certifier.room_number(state.rooms, partition)
-        new = ruling.facts
         if new:
-            batch.facts.extend(new)
-            known.head, known.ts = new[-1].seq, new[-1].ts
+            batch.facts += new
             for fact in new:
-                if type(fact) is facts.Message:
-                    if fact.key is not None:
-                        self._keys[room, fact.sender, fact.key] = fact
-                else:
+                if type(fact) is not facts.Message:
                     self._take_rare(room, fact)
+            known.head, known.ts = fact.seq, fact.ts
+            if self._keys is not None:
+                _add_keys(self._keys, room, new)
         if ruling.raises_guard:
             known.guard = self._guards[room] = state.n
             self._take_relation(room, ruling)
@@ -337,6 +338,13 @@ class _Cycle:
         return self.rooms.get(room) or self._replica.known(room)
 
     def recorded(self, room: str, sender: str, key: str) -> Recorded | None:
+        if not self._looks_up:
+            self._has_guessed = True
+            return None
+        if self._keys is None:
+            self._keys = {}
+            for name, batch in self._batches.items():
+                _add_keys(self._keys, name, batch.facts)
         taken = self._keys.get((room, sender, key))
         if taken is not None:
             return Recorded(taken.seq, taken.ts)
@@ -347,9 +355,6 @@ class _Cycle:
             for message in self._write_buffer.pending([room_pk]).get(room_pk, ()):
                 if message.key == key and message.sender == sender:
                     return Recorded(message.seq, message.ts)
-        if not self._looks_up:
-            self._has_guessed = True
-            return None
         return recorded(self._connection, room_pk, [(sender, key)]).get((sender, key))
 
     def target(self, room: str, seq: int) -> Target | None:
@@ -418,6 +423,12 @@ class _Cycle:
 
     def told(self, commit: int) -> Cycle[Any]:
         return Cycle(commit, self._applied, self._stopped)
+
+
+def _add_keys(keys: dict[tuple[str, str, str], facts.Message], room: str, new: Sequence[AnyFact]) -> None:
+    for fact in new:
+        if isinstance(fact, facts.Message) and fact.key is not None:
+            keys[room, fact.sender, fact.key] = fact
 
 
 class _View:
