@@ -245,7 +245,8 @@ class ReplicaStore(Protocol):
         the disk has changed; raises Damaged where that is the first."""
 
     async def term_at(self, partition: int, n: int) -> int | None:
-        """The term of the entry at `n`; None where that is not kept."""
+        """The term of the entry at `n`; None where that is not kept. Raises Damaged where the disk has changed it, or
+        one that was read together with it."""
 
     async def trim(self, partition: int, before: int) -> int:
         """Let go of the entries before the `n`; the latest some thousands stay all the same, and so may some that were

@@ -180,8 +180,9 @@ class _Targets:
         for record in self._entry.side_records:
             # A report is of the message as it was before this entry, which may delete it after the report.
             if isinstance(record, Reported) and record.user is not None:
-                target = self._replica.target(self._entry.room, record.seq)
-                if target is None or not self._is_known(record.seq):
+                # First of all: what is above the head is not asked for, in the place where it may come to stand.
+                target = self._replica.target(self._entry.room, record.seq) if self._is_known(record.seq) else None
+                if target is None:
                     return "target"
                 if target.body is None:
                     return "deleted"

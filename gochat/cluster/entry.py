@@ -137,6 +137,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """An n up to `base`, and the hash that the deciding node had there."""
 
 
+#: The first byte of an array with all of the fields, of which there are less than 16.
+_ARRAY: Final = 0x90 | len(Entry.__struct_fields__)
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Entry).decode
 _side_decoders: Final = {name: msgspec.msgpack.Decoder(kind).decode for name, kind in (SIDE_RECORDS | NEWS).items()}
@@ -208,11 +210,13 @@ class EntryCodec:
             raise TooNew(f"an entry of partition {partition} is of version {signed[0]}, later than {VERSION}")
         news: list[AnyNews] = []
         try:
+            if signed[1] != _ARRAY:
+                raise ValueError("the body is no array of its fields")
             entry = _decode(signed[1:])
             if entry.side_records:
                 named: Sequence[tuple[str, msgspec.Raw]] = entry.side_records  # type: ignore[assignment]
                 news = [_side_decoders[name](raw) for name, raw in named]
-        except (msgspec.MsgspecError, KeyError, ValueError) as error:
+        except (msgspec.MsgspecError, LookupError, ValueError) as error:
             raise Unfit(f"an entry of partition {partition}: {error}") from None
         _check(entry, partition)
         if not news:

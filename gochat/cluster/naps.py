@@ -21,7 +21,8 @@ MOST_S: Final = 0.02
 #: The longest while nobody is signed in, and below what the store takes for quiet (write/committer.py): it would merge
 #: and index after every reading. Naps of 0.2 s instead of 0.1 save an eighth of what an entry costs at 2,000/s.
 MOST_ALONE_S: Final = 0.2
-#: So many entries may gather during such a nap, going by how fast they came until now: some 20 ms of recording.
+#: So many entries gather during such a nap, going by how fast they came until now, which is some 20 ms of recording:
+#: more once, where many begin to come.
 MOST_ALONE: Final = 500
 #: The share of the time since something concerned somebody here that a nap takes.
 SHARE: Final = 0.05

@@ -161,6 +161,15 @@ def test_signed_nonsense_is_unfit(body: bytes) -> None:
         CODEC.decode(signed(body, 3), 3)
 
 
+@pytest.mark.parametrize("count", [8, 12, 14])
+def test_an_entry_has_all_of_its_fields_and_no_others(count: int) -> None:
+    data = CODEC.encode(ENTRIES["message"])
+    values = [*msgspec.msgpack.decode(data[entries.MAC_BYTES + 1 :]), "x"]
+    with pytest.raises(Unfit):
+        CODEC.decode(signed(msgspec.msgpack.encode(values[:count]), partition_of(TEA)), partition_of(TEA))
+    assert CODEC.decode(signed(msgspec.msgpack.encode(values[:13]), partition_of(TEA)), partition_of(TEA))
+
+
 MESSAGE = facts.Message(**fields(TEA, 7), body="x")
 
 

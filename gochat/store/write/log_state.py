@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 from zlib import crc32
 
 import msgspec
@@ -153,16 +153,27 @@ def after(connection: sqlite3.Connection, partition: int, place: Place | None, l
         (base | least, base | _N_MASK, limit),
     )
     found: list[Piece] = []
-    for row_id, term, data, crc, sizes in rows:
-        n = row_id & _N_MASK
-        if crc is not None and crc != _sum(row_id, term, data, sizes):
-            if found:
-                break
-            raise Damaged(f"entry {n} of the log's partition {partition}")
-        found += [((term, n), entry) for n, entry in _entries(n, data, sizes) if n > least]
+    for row in rows:
+        try:
+            last, term, data, sizes = _checked(row)
+        except Damaged:
+            if not found:
+                raise
+            break
+        found += [((term, n), entry) for n, entry in _entries(last, data, sizes) if n > least]
         if len(found) >= limit:
             break
     return found[:limit]
+
+
+def _checked(row: Row) -> tuple[int, int, bytes, bytes | None]:
+    """The n of the row's last entry, their term, data and sizes. Raises Damaged."""
+    row_id, term, data, crc, sizes = row
+    # What was changed may be a value's type. An earlier release wrote rows without a sum, of one entry each.
+    fits = isinstance(term, int) and isinstance(data, bytes) and isinstance(sizes, bytes | None)
+    if not fits or (crc != _sum(row_id, term, data, sizes) and (crc, sizes) != (None, None)):
+        raise Damaged(f"entry {row_id & _N_MASK} of the log's partition {row_id >> N_BITS}")
+    return row_id & _N_MASK, term, data, sizes
 
 
 def _entries(last: int, data: bytes, sizes: bytes | None) -> Iterator[tuple[int, bytes]]:
@@ -178,29 +189,20 @@ def _entries(last: int, data: bytes, sizes: bytes | None) -> Iterator[tuple[int,
 
 def term_at(connection: sqlite3.Connection, partition: int, n: int) -> int | None:
     """See ReplicaStore."""
-    row = _first(connection, partition, n)
-    return None if row is None or n < row.first else row.term
-
-
-class _Run(NamedTuple):
-    """The place of a row's entries."""
-
-    first: int
-    """The n of its first entry."""
-    term: int
-
-
-def _first(connection: sqlite3.Connection, partition: int, n: int) -> _Run | None:
-    """The first row with an entry at `n` or after."""
     base = partition << N_BITS
     row = connection.execute(
-        "SELECT id, term, sizes FROM log_entry WHERE id >= ? AND id <= ? ORDER BY id LIMIT 1",
+        "SELECT id, term, data, crc, sizes FROM log_entry WHERE id >= ? AND id <= ? ORDER BY id LIMIT 1",
         (base | n, base | _N_MASK),
     ).fetchone()
     if row is None:
         return None
-    row_id, term, sizes = row
-    return _Run((row_id & _N_MASK) - (0 if sizes is None else sizes.count(b",")), term)
+    last, term, _, sizes = _checked(row)
+    return None if n <= last - _count(sizes) else term
+
+
+def _count(sizes: bytes | None) -> int:
+    """How many entries a row has."""
+    return 1 + sizes.count(b",") if isinstance(sizes, bytes) else 1
 
 
 def trim(connection: sqlite3.Connection, partition: int, before: int) -> int:
@@ -212,5 +214,7 @@ def trim(connection: sqlite3.Connection, partition: int, before: int) -> int:
     if upto > 0:
         with wiping(connection):
             connection.execute("DELETE FROM log_entry WHERE id >= ? AND id < ?", (base, base | upto))
-    oldest = _first(connection, partition, 0)
-    return 0 if oldest is None else oldest.first
+    row = connection.execute(
+        "SELECT id, sizes FROM log_entry WHERE id >= ? AND id <= ? ORDER BY id LIMIT 1", (base, base | _N_MASK)
+    ).fetchone()
+    return 0 if row is None else (row[0] & _N_MASK) - _count(row[1]) + 1

@@ -21,6 +21,7 @@ from gochat.cluster.ports import PARTITIONS
 from gochat.domain import facts
 from gochat.domain.ids import is_dm
 from gochat.domain.record import Recorded, RoomRecord
+from gochat.domain.side_records import Reported
 from gochat.errors import Damaged, StoreError
 from gochat.replication import Answer, Applied, EpochIs, NodeIs, Piece, ReadUpTo, UserNoted
 from gochat.store.portable import cluster
@@ -218,6 +219,52 @@ def test_entries_of_one_cycle_see_those_before_them(tmp_path: Path) -> None:
     assert [each.reason if isinstance(each, Void) else "" for each in verdicts] == ["", "same", "", "deleted"]
 
 
+@pytest.mark.parametrize("size", [1, 4])
+def test_a_report_of_what_is_not_there_yet_hides_it_from_nobody(tmp_path: Path, size: int) -> None:
+    log = [
+        entry(1, facts=[message(TEA, 1)]),
+        entry(2, head=1, side_records=[Reported(2, 1_000, "bob")]),
+        entry(3, head=1, facts=[message(TEA, 2)]),
+        entry(4, base=3, head=2, facts=[message(TEA, 3, reply_to=2)]),
+    ]
+    follower = Follower(tmp_path / "a.db")
+    for begin in range(0, len(log), size):
+        follower.take(partition_of(TEA), placed(log[begin : begin + size], 1 + begin))
+    verdicts = [applied.ruling.verdict for applied in follower.applied]
+    assert [type(each) for each in verdicts] == [Valid, Void, Valid, Valid]
+
+
+class _Counting(Certifying):
+    """Counts the entries that are judged."""
+
+    judged = 0
+
+    def judge(self, data: bytes, n: int, partition: int, replica: Any) -> Certified:
+        self.judged += 1
+        return super().judge(data, n, partition, replica)
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_keys_that_come_again_and_again_do_not_have_the_entries_beside_them_judged_twice(
+    tmp_path: Path, merged: bool
+) -> None:
+    """The same key, sent to two nodes at once."""
+    follower, partition, counting = Follower(tmp_path / "a.db"), partition_of(TEA), _Counting(CODEC, 0)
+    follower.take(partition, placed([entry(1, facts=[message(TEA, 1)])]))
+    follower.take(partition, placed([entry(2, head=1, facts=[message(TEA, 2, key="k")])], 2))
+    if merged:
+        follower.close()
+    n, cycles, beside = 2, 30, 20
+    for _ in range(cycles):
+        keys = ["k", *(f"{n}-{each}" for each in range(beside))]
+        log = [entry(n + i, head=2, facts=[message(TEA, 3, key=key)]) for i, key in enumerate(keys, 1)]
+        cycle = follower.committer.follow(counting, {partition: placed(log, n + 1)})
+        verdicts = [type(applied.ruling.verdict) for applied in cycle.applied[partition]]
+        assert verdicts == [DuplicateKeys, *[Valid] * beside]
+        n += len(log)
+    assert counting.judged < 1.1 * cycles * (beside + 1)
+
+
 @pytest.mark.parametrize("merged", [True, False])
 def test_a_key_is_known_to_be_recorded_though_the_entry_does_not_hold(tmp_path: Path, merged: bool) -> None:
     """No index refuses an entry that writes nothing. The history's hash has the verdict, so it must be the same whether
@@ -389,17 +436,32 @@ def test_entries_share_a_row_within_their_term_and_up_to_a_size(tmp_path: Path) 
     assert [follower.read(lambda c, n=n: log_state.term_at(c, partition, n)) for n in (4, 5, 9)] == [1, 2, 2]
 
 
-@pytest.mark.parametrize("column", ["data", "sizes", "term"])
-def test_a_row_that_the_disk_has_changed_is_not_told(tmp_path: Path, column: str) -> None:
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("data", "x'00'"),
+        ("data", "'text'"),
+        ("sizes", "x'5b312c322c335d'"),
+        ("sizes", "'[1,2,3]'"),
+        ("sizes", "NULL"),
+        ("crc", "NULL"),
+        ("term", "7"),
+        ("term", "'text'"),
+    ],
+)
+def test_a_row_that_the_disk_has_changed_is_not_told(tmp_path: Path, column: str, value: str) -> None:
     follower, partition = Follower(tmp_path / "a.db"), partition_of(TEA)
     pieces = placed([b"", *(entry(n, facts=[message(TEA, 1)]) for n in range(1, 6))])
     follower.take(partition, pieces[:3])
     follower.take(partition, pieces[3:])
-    change = {"data": "x'00'", "sizes": "x'5b312c322c335d'", "term": "7"}[column]
-    follower.committer.run(lambda c: c.execute(f"UPDATE log_entry SET {column} = {change} WHERE id & 7 = 6").close())
+    follower.committer.run(lambda c: c.execute(f"UPDATE log_entry SET {column} = {value} WHERE id & 7 = 6").close())
+    follower.committer.run(lambda c: log_state.trim(c, partition, 3))
     assert follower.read(lambda c: log_state.after(c, partition, None, 99)) == pieces[:3]
     with pytest.raises(Damaged, match="entry 6 "):
         follower.read(lambda c: log_state.after(c, partition, (1, 3), 99))
+    assert follower.read(lambda c: log_state.term_at(c, partition, 2)) == 1
+    with pytest.raises(Damaged, match="entry 6 "):
+        follower.read(lambda c: log_state.term_at(c, partition, 4))
 
 
 @pytest.mark.parametrize("first", range(8, 16))
