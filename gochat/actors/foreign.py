@@ -53,11 +53,7 @@ def debit(users: Registry[UserActor], batch: ForeignBatch) -> None:
     """Take what the batch's senders did on another node from what they may do here. Users who are not in memory get an
     actor, which is let go of once forgetting it changes nothing; with too many of these nothing is taken from the rest,
     and from those in memory as ever."""
-    commands: dict[tuple[str, bool], int] = {}
-    for fact in batch.facts:
-        kind = fact.sender, type(fact) is Message or _counts_as_message(fact)
-        commands[kind] = commands.get(kind, 0) + 1
-    for (name, are_messages), count in commands.items():
+    for (name, are_messages), count in _commands(batch.facts).items():
         try:
             sender = users.at(name)
         except Full:
@@ -73,6 +69,17 @@ def debit(users: Registry[UserActor], batch: ForeignBatch) -> None:
             user = users.get(record.user)
             if user is not None and user.adds is not None and user.adds.known:
                 user.adds.take(record.ts, record.users)
+
+
+def _commands(facts: Sequence[AnyFact]) -> dict[tuple[str, bool], int]:
+    """How many commands of whom the facts came from, and whether they count as messages."""
+    if len(facts) == 1:  # Nearly always.
+        return {(facts[0].sender, _counts_as_message(facts[0])): 1}
+    found: dict[tuple[str, bool], int] = {}
+    for fact in facts:
+        kind = fact.sender, _counts_as_message(fact)
+        found[kind] = found.get(kind, 0) + 1
+    return found
 
 
 def _counts_as_message(fact: AnyFact) -> bool:

@@ -193,8 +193,6 @@ class _Cycle:
         self, replica: LogReplica, certifier: Certifier[Any], writer: Writer, *, looks_up: bool = True
     ) -> None:
         self._looks_up = looks_up
-        self._has_guessed = False
-        """Whether a key of the entry that is judged was taken to be new."""
         self._replica = replica
         self._certifier = certifier
         self._connection = writer.connection
@@ -226,18 +224,16 @@ class _Cycle:
         state = self.partitions[partition] = PartitionState() if known is None else known.copy()
         certifier = self._certifier
         view = _View(self, state)
-        judge, next_hash = certifier.judge, certifier.next_hash
+        judge, next_hash, guesses = certifier.judge, certifier.next_hash, not self._looks_up
         applied, taken = self._applied.setdefault(partition, []), 0
         for place, data in pieces:
             n = place[1]
             assert n == state.n + 1, f"entry {n} of partition {partition} does not follow {state.n}"
             ruling = judge(data, n, partition, view)
-            if self._has_guessed:
-                self._has_guessed = False
-                if not ruling.facts:
-                    self._looks_up = True
-                    ruling = judge(data, n, partition, view)
-                    self._looks_up = False
+            if guesses and not ruling.facts:
+                self._looks_up = True
+                ruling = judge(data, n, partition, view)
+                self._looks_up = False
             if refused:
                 ruling = certifier.refused(ruling)
             if ruling.stop is not None:
@@ -253,10 +249,10 @@ class _Cycle:
 
     def _take(self, partition: int, state: PartitionState, ruling: Ruling) -> int:
         """Take what the entry brings. The number of its room."""
-        for note in ruling.noted:
-            self._take_note(partition, state, note)
         room, new, records = ruling.room, ruling.facts, ruling.side_records
         if not new and not records:
+            for note in ruling.noted:
+                self._take_note(partition, state, note)
             return self.room(room).room_pk if room else 0
         batch = self._batches.get(room)
         if batch is None:
@@ -348,7 +344,6 @@ class _Cycle:
 
     def recorded(self, room: str, sender: str, key: str) -> Recorded | None:
         if not self._looks_up:
-            self._has_guessed = True
             return None
         if self._keys is None:
             self._keys = {}
