@@ -169,7 +169,7 @@ def after(connection: sqlite3.Connection, partition: int, place: Place | None, l
 def _checked(row: Row) -> tuple[int, int, bytes, bytes | None]:
     """The n of the row's last entry, their term, data and sizes. Raises Damaged."""
     row_id, term, data, crc, sizes = row
-    # What was changed may be a value's type. An earlier release wrote rows without a sum, of one entry each.
+    # A value may be of another type by now. An earlier release wrote rows without a sum, of one entry each.
     fits = isinstance(term, int) and isinstance(data, bytes) and isinstance(sizes, bytes | None)
     if not fits or (crc != _sum(row_id, term, data, sizes) and (crc, sizes) != (None, None)):
         raise Damaged(f"entry {row_id & _N_MASK} of the log's partition {row_id >> N_BITS}")
