@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
+
+from tests.browser.people import FRAMES, PATIENCE_MS
 
 Frame = dict[str, Any]
 
@@ -14,6 +17,7 @@ class Between:
 
     def __init__(self, page: Any, judge: Callable[[Frame], Frame | None]) -> None:
         self.held: list[Frame] = []
+        self._page = page
         self._judge: Callable[[Frame], Frame | None] = judge
         page.route_web_socket("**/v1/ws", self._route)
 
@@ -28,6 +32,13 @@ class Between:
             self.held.append(frame)
         else:
             self._socket.send(json.dumps(judged))
+
+    def wait_held(self) -> None:
+        """Wait until a frame is held: it is heard while the page draws."""
+        until = time.monotonic() + PATIENCE_MS / 1000
+        while not self.held:
+            assert time.monotonic() < until, "the server has said nothing"
+            self._page.evaluate(FRAMES)
 
     def let_go(self) -> None:
         """Send the page the frames that were held."""

@@ -167,3 +167,25 @@ def test_a_block_holds_although_an_older_list_comes_later(person: Someone, serve
     ann.at_rest()
     page.click(".thread .bar [aria-label=More]")
     page.wait_for_selector("dialog button:text-is('Unblock')")
+
+
+def test_offers_that_were_sent_away_do_not_come_back_with_a_late_answer(person: Someone, server: Server) -> None:
+    server.say(server.token("bob"), "user:ann", "hello")
+    ann = person("ann", sign_in=False)
+    page = ann.page
+    socket = Between(page, lambda frame: None if frame["type"] == "results" else frame)
+    ann.sign_in()
+    page.wait_for_selector(".chat:has-text('bob')")
+    page.click("[aria-label=More]")
+    page.get_by_role("menuitem", name="New group").click()
+    field = "dialog .people input"
+    page.fill(field, "bo")
+    page.wait_for_selector("dialog .offers")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("dialog .offers", state="detached")
+    socket.wait_held()
+    socket.let_go()
+    ann.at_rest(busy=True)
+    assert page.locator("dialog .offers").count() == 0
+    page.fill(field, "bob")
+    page.wait_for_selector("dialog .offers")

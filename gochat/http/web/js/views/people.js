@@ -38,11 +38,14 @@ export function People({ label, how, people: { chosen, choose, text, setText }, 
   const field = useRef(/** @type {HTMLInputElement | null} */ (null));
   const [found, setFound] = useState(/** @type {Person[]} */ ([]));
   const [at, setAt] = useState(0);
+  /** Escape sent the offers away: an answer that comes now brings them back no more. */
+  const [away, setAway] = useState(false);
   const wanted = ids(text).at(-1) ?? "";
   const taken = new Set([...chosen, ...without, state.me.value]);
   useEffect(() => {
     let stale = false;
     setAt(0);
+    setAway(false);
     setFound(wanted ? known(wanted) : []);
     const timer = setTimeout(async () => {
       const users = wanted ? await actions.searchUsers(wanted).catch(() => []) : [];
@@ -51,7 +54,7 @@ export function People({ label, how, people: { chosen, choose, text, setText }, 
     }, SEARCH_AFTER_MS);
     return () => { stale = true; clearTimeout(timer); };
   }, [wanted]);
-  const offered = wanted ? found.filter(({ user }) => !taken.has(user)).slice(0, MOST) : [];
+  const offered = wanted && !away ? found.filter(({ user }) => !taken.has(user)).slice(0, MOST) : [];
 
   const take = (/** @type {string[]} */ users) => {
     choose([...new Set([...chosen, ...users])]);
@@ -67,7 +70,7 @@ export function People({ label, how, people: { chosen, choose, text, setText }, 
     else if (event.key === "Enter" && text.trim() && ids(text).every((id) => USER_ID.test(id))) take(ids(text));
     else if (offered.length && (event.key === "ArrowDown" || event.key === "ArrowUp")) {
       setAt((at + (event.key === "ArrowDown" ? 1 : offered.length - 1)) % offered.length);
-    } else if (event.key === "Escape" && offered.length) setFound([]); // The dialog stays.
+    } else if (event.key === "Escape" && offered.length) setAway(true); // The dialog stays.
     else return;
     event.preventDefault();
   };
