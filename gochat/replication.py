@@ -181,7 +181,7 @@ class Certifier(Protocol[R]):
         """The ids of reports and audit entries that the entry at `n` brings."""
 
 
-class Applied(msgspec.Struct, Generic[R], frozen=True):
+class Applied(msgspec.Struct, Generic[R], frozen=True, gc=False):
     """An entry that is recorded, and what it came to be."""
 
     place: Place

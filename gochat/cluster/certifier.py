@@ -30,7 +30,7 @@ _NOTHING: Final[Mapping[int, str]] = {}
 _OF_ROOMS: Final = ("room", "site")
 
 
-class Certified(msgspec.Struct, frozen=True):
+class Certified(msgspec.Struct, frozen=True, gc=False):
     """An entry and its verdict: `replication.Ruling`. Store and teller ask for each attribute several times."""
 
     entry: Entry | None

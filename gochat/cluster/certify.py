@@ -40,7 +40,7 @@ Reason: TypeAlias = Literal[
 ]
 
 
-class Valid(msgspec.Struct, frozen=True):
+class Valid(msgspec.Struct, frozen=True, gc=False):
     """The batch holds. These are its facts and records, as every node records them."""
 
     facts: Sequence[AnyFact]

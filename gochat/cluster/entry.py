@@ -109,7 +109,7 @@ else:
     _News = Annotated[list[tuple[str, msgspec.Raw]], Meta(max_length=MOST_SIDE_RECORDS)]
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class Entry(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """A batch as a node decided it, before its place in the log is known. Fields are added at the end, with defaults,
     and with a higher VERSION: the body of an entry is an array of them. Bounds are looked at where it is read."""
 

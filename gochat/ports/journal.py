@@ -48,7 +48,7 @@ OnRecorded: TypeAlias = Callable[[AppendResult], None]
 """Is told the outcome of a batch, in the loop's own thread. An exception from it is logged and goes no further."""
 
 
-class ForeignBatch(msgspec.Struct, frozen=True):
+class ForeignBatch(msgspec.Struct, frozen=True, gc=False):
     """A batch of one room that another node decided, and that is durable here by now."""
 
     room: str
