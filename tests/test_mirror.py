@@ -90,7 +90,7 @@ COVERS: dict[str, tuple[str, ...]] = {
         "store/store",
         "store/write/journal",
     ),
-    "tests/store/write/test_replica.py": ("store/write/in_doubt", "store/write/log_state"),
+    "tests/store/write/test_replica.py": ("store/write/in_doubt",),
     "tests/store/test_notices.py": ("store/read/notices", "store/write/notices"),
     "tests/store/test_histories.py": (
         "domain/foreign",
