@@ -152,7 +152,7 @@ class Membership:
         self._registry.is_unconfirmed = bool(missing)
         if not missing:
             return
-        await self._wait_for_one({})
+        await self._wait_for_one({}, trio.current_time())
         self.has_begun = True
         await self.record([NodeIs(self._instance, "here")], missing, self._look_whether_first)
         self._registry.beat_soon()
@@ -184,10 +184,11 @@ class Membership:
         ends = {partition: self._inbox.end(partition) for partition in goals}
         await self._registry.wait_members()
         if self._registry.is_unconfirmed:
+            began = trio.current_time()
             with trio.move_on_after(KNOWN_S):
                 await self._registry.wait_seen(goals, any_one=True)
             # KNOWN_S is longer than a sign of life is fresh: whoever has left this server does not beat here any more.
-            await self._wait_for_one(ends)
+            await self._wait_for_one(ends, began)
             self._registry.is_unconfirmed = False
             self._registry.beat_soon()
         with trio.move_on_after(KNOWN_S) as waiting:
@@ -196,12 +197,13 @@ class Membership:
             names = ", ".join(self._registry.lacking(goals))
             log.warning("these nodes have not confirmed yet that this one counts: %s", names)
 
-    async def _wait_for_one(self, goals: Mapping[int, Position]) -> None:
+    async def _wait_for_one(self, goals: Mapping[int, Position], since: float) -> None:
         """Return once another node that counts follows this very log and has recorded it up to these positions, or no
-        other counts."""
+        other counts. It has to give a sign of life after this time of trio's clock: with an earlier one it may have
+        been cut off, and would not read what this node writes before the server loses it."""
         await self._registry.wait_members()
         began, told = trio.current_time(), list[str]()
-        while names := self._registry.unmet(goals):
+        while names := self._registry.unmet(goals, since):
             waited_s = trio.current_time() - began
             if waited_s < KNOWN_S:
                 self._registry.beat_soon()  # With it the others' news come.

@@ -103,6 +103,8 @@ class NodeRegistry:
         """Since when this node's clock has been found off; a node that begins has no time to lose."""
         self.members: list[Member] = []
         """All nodes that have beaten and not left, as of the last beat."""
+        self._members_at = -math.inf
+        """When these were asked for, on trio's clock."""
         self.names: dict[str, str] = {}
         """Of all nodes that have beaten since the start, by instance."""
         self._began = math.inf
@@ -165,7 +167,8 @@ class NodeRegistry:
                     refused_since = trio.current_time()
                 elif trio.current_time() - refused_since > TAKE_S:
                     raise SecondBoot(_ANOTHER)
-                self.members = await self._shared.bulletin.members()
+                asked_at = trio.current_time()
+                self.members, self._members_at = await self._shared.bulletin.members(), asked_at
                 self._alignment.look()
                 self._sight()
                 self._warn()
@@ -394,11 +397,12 @@ class NodeRegistry:
         """Whether no other node is here."""
         return not self._here()
 
-    def unmet(self, goals: Mapping[int, Position]) -> list[str]:
-        """The other nodes that are here, by name and instance, where not one of them beats, follows the log that this
-        node follows, and has recorded it up to these positions by partition. None where all of them beat and are
-        unconfirmed: then none of them serves elsewhere, and each would wait for the others."""
-        told = {each: self._told(each) for each in self._others()}
+    def unmet(self, goals: Mapping[int, Position], since: float) -> list[str]:
+        """The other nodes that are here, by name and instance, where not one of them has beaten since this time of
+        trio's clock, follows the log that this node follows, and has recorded it up to these positions by partition.
+        None where all of them beat and are unconfirmed: then none of them serves elsewhere, and each would wait for
+        the others."""
+        told = {each: self._told(each) for each in self._others(min(BEAT_LIFE_S, self._members_at - since))}
         if any(self._follows(info, goals) for info in told.values() if info is not None):
             return []
         unconfirmed = {each for each, info in told.items() if info is not None and not info.seen}
@@ -423,8 +427,9 @@ class NodeRegistry:
         mine = self._shared.identity.instance
         return [each for each in self._inbox.partitions[SITE].here if each != mine]
 
-    def _others(self) -> list[str]:
-        fresh = {member.instance for member in self.members if member.age_ms <= BEAT_LIFE_S * 1000}
+    def _others(self, within_s: float = BEAT_LIFE_S) -> list[str]:
+        """The other nodes that are here and have beaten within so long before they were last asked for."""
+        fresh = {member.instance for member in self.members if member.age_ms <= within_s * 1000}
         return [each for each in self._here() if each in fresh]
 
     def _has_all(self, instance: str, goals: Mapping[int, int]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
@@ -14,6 +14,7 @@ from gochat.cluster import faults
 from gochat.cluster.answers import Forget, answers
 from gochat.cluster.beat import BeatCodec
 from gochat.cluster.journal import ClusterJournal, joined
+from gochat.cluster.membership import Membership
 from gochat.cluster.memory_server import MemoryServer
 from gochat.domain.side_records import Audited
 from gochat.errors import StoreError
@@ -37,6 +38,23 @@ async def started(server: MemoryServer, name: str, store: Store) -> AsyncIterato
 async def runs_once(server: MemoryServer, name: str, store: Store) -> None:
     async with started(server, name, store) as journal:
         await journal.wait_present()
+
+
+@pytest.fixture
+def cut_off(monkeypatch: pytest.MonkeyPatch) -> Callable[[MemoryServer], None]:
+    """Cuts north off from the server at the instant in which another node has found it alive, and begins to count."""
+
+    def prepare(server: MemoryServer) -> None:
+        record = Membership.record
+
+        async def record_alone(membership: Membership, *args: object) -> None:
+            monkeypatch.setattr(Membership, "record", record)
+            server.strike(faults.Unreachable(node="north"))
+            await record(membership, *args)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(Membership, "record", record_alone)
+
+    return prepare
 
 
 async def move_to_another_primary(server: MemoryServer, journal: ClusterJournal, *clients: object) -> None:
@@ -158,13 +176,12 @@ async def test_a_node_that_was_killed_goes_on_alone(autojump_clock: MockClock, m
 
 
 async def test_a_node_that_stops_before_it_is_confirmed_waits_again_at_its_next_start(
-    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: MockClock, cut_off: Callable[[MemoryServer], None]
 ) -> None:
     """Otherwise a restart would be a way to go on alone, and the first one that comes to mind."""
     server = await new_log()
     async with serving(server, "north") as (north,), inline() as store:
-        await trio.sleep(1)
-        server.strike(faults.Unreachable(node="north"))  # Its last sign of life is fresh.
+        cut_off(server)
         async with started(server, "south", store) as journal:
             await assert_waits(journal, "north")
             assert journal.members == ["north", "south"]
@@ -177,13 +194,14 @@ async def test_a_node_that_stops_before_it_is_confirmed_waits_again_at_its_next_
         assert journal_of(north).problem is None
 
 
-async def test_a_node_that_is_unconfirmed_confirms_nobody(autojump_clock: MockClock) -> None:
+async def test_a_node_that_is_unconfirmed_confirms_nobody(
+    autojump_clock: MockClock, cut_off: Callable[[MemoryServer], None]
+) -> None:
     """It counts by the log that it follows, and beats there: two of them would serve, at a primary that all have
     left."""
     server = await new_log()
     async with serving(server, "north"), inline() as one, inline() as two:
-        await trio.sleep(1)
-        server.strike(faults.Unreachable(node="north"))  # Its last sign of life is fresh.
+        cut_off(server)
         async with started(server, "south", one) as south:
             await assert_waits(south, "north")
             async with started(server, "west", two) as west:
@@ -194,6 +212,24 @@ async def test_a_node_that_is_unconfirmed_confirms_nobody(autojump_clock: MockCl
                 with trio.fail_after(60):
                     await south.wait_present()
                     await west.wait_present()
+
+
+async def test_a_node_does_not_take_an_old_sign_of_life_for_company(autojump_clock: MockClock) -> None:
+    """The others may be cut off. Whatever it wrote would be known to nobody, and if the server lost it then, the others
+    would put the log back without it: the node could not follow that any more."""
+    server = await new_log()
+    async with serving(server, "north"), inline() as store:
+        await trio.sleep(1)
+        server.strike(faults.Unreachable(node="north"))
+        async with started(server, "south", store) as south:
+            await trio.sleep(1)
+            assert any(each.instance == "north" and each.age_ms < 2_000 for each in server.primary.members())
+            assert south.members == ["north"]
+            server.strike(faults.EverythingLost())
+            server.strike(faults.Mended(node="north"))
+            with trio.fail_after(60):
+                await south.wait_present()
+            await south.append_side_records(NOTED)
 
 
 async def test_the_nodes_of_a_new_cluster_keep_nobody_waiting(autojump_clock: MockClock) -> None:
@@ -218,7 +254,7 @@ async def test_nodes_that_start_together_keep_nobody_waiting(autojump_clock: Moc
 
 
 async def test_a_node_that_did_not_count_tells_from_its_start_nothing_of_what_it_has(
-    autojump_clock: MockClock,
+    autojump_clock: MockClock, cut_off: Callable[[MemoryServer], None]
 ) -> None:
     """A beat that it gave before it began to count would make sure of another node, once it does."""
     server = await new_log()
@@ -230,8 +266,7 @@ async def test_a_node_that_did_not_count_tells_from_its_start_nothing_of_what_it
         return {bool(info.seen) for member in members if (info := decode(member)) is not None}
 
     async with serving(server, "north"), inline() as store:
-        await trio.sleep(1)
-        server.strike(faults.Unreachable(node="north"))
+        cut_off(server)
         seen: set[bool] = set()
         async with started(server, "south", store) as south:
             while south.members != ["north", "south"]:
@@ -247,14 +282,15 @@ async def test_a_node_that_did_not_count_tells_from_its_start_nothing_of_what_it
             assert await told() == {True}
 
 
-async def test_nodes_that_are_all_unconfirmed_do_not_wait_for_each_other(autojump_clock: MockClock) -> None:
+async def test_nodes_that_are_all_unconfirmed_do_not_wait_for_each_other(
+    autojump_clock: MockClock, cut_off: Callable[[MemoryServer], None]
+) -> None:
     """The one that made them wait is given up."""
     server = await new_log()
     async with AsyncExitStack() as stack:
         stores = {name: await stack.enter_async_context(inline()) for name in ("south", "west")}
         await stack.enter_async_context(serving(server, "north"))
-        await trio.sleep(1)
-        server.strike(faults.Unreachable(node="north"))
+        cut_off(server)
         south, west = [await stack.enter_async_context(started(server, *each)) for each in stores.items()]
         await until(lambda: south.members == ["north", "south", "west"])
         await assert_waits(south, "north")
