@@ -19,11 +19,12 @@ import trio
 LEAST_S: Final = 0.005
 MOST_S: Final = 0.02
 #: The longest while nobody is signed in, and below what the store takes for quiet (write/committer.py): it would merge
-#: and index after every reading. Naps of 0.2 s instead of 0.1 save an eighth of what an entry costs at 2,000/s.
-MOST_ALONE_S: Final = 0.2
-#: So many entries gather during such a nap, going by how fast they came until now, which is some 20 ms of recording:
+#: and index after every reading. Each doubling of the nap saves half as much of what an entry costs as the one before:
+#: at 2,000/s an eighth from 0.1 to 0.2 s, and a twelfth from there (bench/experiments/034).
+MOST_ALONE_S: Final = 0.4
+#: So many entries gather during such a nap, going by how fast they came until now, which is some 40 ms of recording:
 #: more once, where many begin to come.
-MOST_ALONE: Final = 500
+MOST_ALONE: Final = 1_000
 #: The share of the time since something concerned somebody here that a nap takes.
 SHARE: Final = 0.05
 

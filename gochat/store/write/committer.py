@@ -41,7 +41,7 @@ T = TypeVar("T")
 class MergePace(NamedTuple):
     """When the tail is merged."""
 
-    quiet_s: float = 0.25
+    quiet_s: float = 0.5
     """After this long without a commit, merging and the index may take their time."""
     at: int = 8192
     """Messages at which a merge begins, however busy the commit thread is."""
