@@ -47,6 +47,9 @@ class Rooms:
         self._blocked: set[str] = set()
         """The private rooms with users whom this one has blocked since the session began. They are followed, since a
         block ends too, and not listed."""
+        self._blocked_since: set[str] = set()
+        """Those among them with users who were blocked since the latest `welcome`: a list after it may have been read
+        before that."""
         self._requests: dict[str, RequestEntry] = {}
         self.unreadable: list[str] = []
         """Rooms that the latest `welcome` left out, and the lists after it, since the server can't read them: its
@@ -125,6 +128,7 @@ class Rooms:
         self._changed = {room: changed for room, changed in self._changed.items() if room in still}
         self._blocked -= {entry.room for entry in told}
         self._ended.clear()
+        self._blocked_since.clear()
         self._requests = {entry.user: entry for entry in welcome.requests}
 
     def _listed(self, event: Listed) -> None:
@@ -160,7 +164,8 @@ class Rooms:
         known = self._entries.get(room)
         if known is None and fresh.head <= self._ended.get(room, 0):
             return  # It was read before the user was out.
-        self._blocked.discard(room)
+        if room not in self._blocked_since:
+            self._blocked.discard(room)
         if known is not None and (known.epoch == fresh.epoch or not (known.epoch and fresh.epoch)):
             unread = self._unread_of(known)
             unread.listed(fresh.head, fresh.read, fresh.unread, fresh.mentions)
@@ -335,10 +340,13 @@ class Rooms:
     def _related(self, event: replies.Contact) -> None:
         if event.state != "request":
             self._requests.pop(event.user, None)
+        room = ids.dm(self._me, event.user)
         if event.state == "blocked":
-            self._blocked.add(ids.dm(self._me, event.user))
+            self._blocked.add(room)
+            self._blocked_since.add(room)
         else:
-            self._blocked.discard(ids.dm(self._me, event.user))
+            self._blocked.discard(room)
+            self._blocked_since.discard(room)
 
     def _present(self, event: replies.Presence) -> None:
         for told in event.users:

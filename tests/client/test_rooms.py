@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from gochat.client.events import Listed, Online
 from gochat.client.positions import Reset
 from gochat.client.rooms import Rooms
@@ -449,10 +447,20 @@ def test_a_block_that_ends_brings_the_room_back_as_it_was() -> None:
     assert [(entry.name, entry.read, entry.unread) for entry in known.contacts] == [("Bob", 2, 3)]
 
 
-@pytest.mark.parametrize("event", [Online(welcome(contact())), by_list(4, 2, 2, room=DM, user="bob", name="Bob")])
-def test_a_block_that_ended_while_away_brings_the_room_back(event: Any) -> None:
-    known = rooms(replies.Contact(user="bob", state="blocked"), event)
-    assert [entry.name for entry in known.contacts] == ["Bob"]
+def test_a_block_that_ended_while_away_brings_the_room_back() -> None:
+    blocked, listed = replies.Contact(user="bob", state="blocked"), by_list(4, 2, 2, room=DM, user="bob", name="Bob")
+    for events in ([Online(welcome(contact()))], [Online(welcome(group())), listed]):
+        known = rooms(blocked, *events)
+        assert [entry.name for entry in known.contacts] == ["Bob"]
+
+
+def test_a_list_that_was_read_before_a_block_does_not_bring_the_room_back() -> None:
+    listed = by_list(4, 2, 2, room=DM, user="bob", name="Bob")
+    for before in ([], [Online(welcome(group()))]):
+        known = rooms(*before, replies.Contact(user="bob", state="blocked"), listed)
+        assert known.contacts == [] and known.entry(DM) is None
+        known.take(replies.Contact(user="bob", state="contact"))
+        assert [entry.name for entry in known.contacts] == ["Bob"]
 
 
 def test_mentions_by_users_who_are_blocked_do_not_count() -> None:
