@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from gochat.commands import EXIT_FAILED, EXIT_OK, EXIT_USAGE, CommandError
-from gochat.commands.files import note
+from gochat.commands.files import note, replacing
 from gochat.domain.plurals import counted
 from gochat.sim import Outcome, Plan, draw, play, shrink
 from gochat.sim.shrink import TRIES
@@ -93,9 +93,10 @@ def sim(
             smaller = None
             if len(failed) == 1:
                 smaller = shrink(plan, lambda each: bool(play(each).violations), tries)
-                if save is not None:
-                    save.write_bytes(smaller.to_json() + b"\n")
-            say(plan.seed, outcome, smaller)
+            say(plan.seed, outcome, smaller)  # Before it is saved: it may have taken hours, and the disk be full.
+            if smaller is not None and save is not None:
+                with replacing(save) as part:
+                    part.write_bytes(smaller.to_json() + b"\n")
         elif seed is not None or file is not None:
             say(plan.seed, outcome, None)
     _sum_up(count, acked, failed, time.monotonic() - began, as_json=as_json)

@@ -70,6 +70,14 @@ def test_a_seed_that_fails_is_told_with_a_smaller_plan(broken: None, tmp_path: P
     assert again[0].startswith(f"seed {seed}: ")
 
 
+def test_a_plan_that_can_not_be_saved_is_told_all_the_same(broken: None, tmp_path: Path) -> None:
+    seed = next(seed for seed in range(200) if play(draw(seed)).violations)
+    arguments = ["--seed", str(seed), "--json", "--tries", "0", "--save", str(tmp_path / "missing" / "plan.json")]
+    done = click.testing.CliRunner().invoke(sim, arguments, standalone_mode=False)
+    assert isinstance(done.exception, CommandError) and "no such file" in str(done.exception)
+    assert json.loads(done.output)["plan"]["seed"] == seed
+
+
 def test_a_file_that_is_no_plan(tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
     with pytest.raises(CommandError, match="no such file"):
