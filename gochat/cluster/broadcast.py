@@ -195,7 +195,7 @@ class Broadcast:
                 self._look.set()
             if found:
                 nap_s = self._nap_s()
-                if nap_s and not self._waiting:
+                if nap_s and not self._waiting and not self._log.leaves_more:
                     self._hurried = trio.Event()
                     with trio.move_on_after(nap_s):
                         await self._hurried.wait()

@@ -4,6 +4,7 @@ put out by forgetting.py."""
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, Literal, TypeAlias
 
@@ -184,11 +185,10 @@ class Membership:
         ends = {partition: self._inbox.end(partition) for partition in goals}
         await self._registry.wait_members()
         if self._registry.is_unconfirmed:
-            began = trio.current_time()
             with trio.move_on_after(KNOWN_S):
                 await self._registry.wait_seen(goals, any_one=True)
             # KNOWN_S is longer than a sign of life is fresh: whoever has left this server does not beat here any more.
-            await self._wait_for_one(ends, began)
+            await self._wait_for_one(ends)
             self._registry.is_unconfirmed = False
             self._registry.beat_soon()
         with trio.move_on_after(KNOWN_S) as waiting:
@@ -197,10 +197,10 @@ class Membership:
             names = ", ".join(self._registry.lacking(goals))
             log.warning("these nodes have not confirmed yet that this one counts: %s", names)
 
-    async def _wait_for_one(self, goals: Mapping[int, Position], since: float) -> None:
+    async def _wait_for_one(self, goals: Mapping[int, Position], since: float = -math.inf) -> None:
         """Return once another node that counts follows this very log and has recorded it up to these positions, or no
-        other counts. It has to give a sign of life after this time of trio's clock: with an earlier one it may have
-        been cut off, and would not read what this node writes before the server loses it."""
+        other counts. That node must have beaten after `since`, on trio's clock: a node whose last beat is older may be
+        cut off, and read nothing of what this one writes before the server loses it."""
         await self._registry.wait_members()
         began, told = trio.current_time(), list[str]()
         while names := self._registry.unmet(goals, since):

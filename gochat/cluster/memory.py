@@ -69,7 +69,8 @@ class MemoryLog(_Client):
         self._read_wait_s = read_wait_s
         self._offer_life_ms = int(offer_life_s * 1000)
         self.reasons: dict[int, str] = {}
-        """See `ports.Log`."""
+        self.leaves_more = False
+        """See `ports.Log`, as of `reasons`."""
 
     async def create(self, partition: int) -> Fence | None:
         salt = self._server.salt(TERM_STEP)
@@ -98,6 +99,8 @@ class MemoryLog(_Client):
         while True:
             found = await self._call(lambda primary: primary.read(after, limit))
             primary = self._connected
+            if wait:
+                self.leaves_more = primary is not None and primary.has_more(found)
             if found or not wait or primary is None or trio.current_time() >= deadline:
                 return found
             with trio.move_on_at(min(deadline, max(self._server.next_late(), trio.current_time()))):

@@ -135,6 +135,10 @@ class Primary:
                 found[partition] = _within_bytes(stream[first : first + limit])
         return found
 
+    def has_more(self, found: Mapping[int, Sequence[Element]]) -> bool:
+        """Whether something follows in one of the partitions of which these were read."""
+        return any(self.end(partition) != elements[-1].position for partition, elements in found.items())
+
     def ends(self, partitions: Collection[int]) -> dict[int, Position]:
         found = {partition: self.end(partition) for partition in partitions}
         return {partition: end for partition, end in found.items() if end is not None}

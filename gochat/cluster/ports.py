@@ -140,6 +140,10 @@ class Log(Protocol):
         Elements that were trimmed are left out: the first one's n tells of the gap. Where partitions have several
         servers, a reading that waits may leave to the next one what another of them has already."""
 
+    @property
+    def leaves_more(self) -> bool:
+        """Whether the log may have had more than the latest reading that waited has brought, by its bounds."""
+
     async def ends(self, partitions: Collection[int]) -> dict[int, Position]:
         """The last position of each partition that has entries. Everything that was acknowledged to anybody before the
         call stands at or before it, as long as the fences are in order."""

@@ -78,7 +78,8 @@ class RedisLog:
         self._strange_fences: dict[str, bytes] = {}
         """By key, the text that was last warned of."""
         self.reasons: dict[int, str] = {}
-        """See `ports.Log`."""
+        self.leaves_more = False
+        """See `ports.Log`, as of `reasons`."""
 
     def close(self) -> None:
         for thread in (self._writer, self._reader, self._other):
@@ -137,13 +138,15 @@ class RedisLog:
         wait_s = self._read_wait_s if wait else None
         size = self._sizes[thread]
 
-        def read(link: Link) -> dict[bytes, list[Element]]:
+        def read(link: Link) -> tuple[dict[bytes, list[Element]], bool]:
             count = min(limit, size.count)
             found = link.read_streams(streams, count, wait_s)
             size.learn(found.values(), count, is_cut=link.is_spent)
-            return found
+            return found, link.is_spent or any(len(elements) >= count for elements in found.values())
 
-        found = await thread.call(read)
+        found, leaves_more = await thread.call(read)
+        if wait:
+            self.leaves_more = leaves_more
         return {self._partitions[stream]: elements for stream, elements in found.items()}
 
     async def ends(self, partitions: Collection[int]) -> dict[int, Position]:

@@ -39,6 +39,10 @@ class SplitLog:
     def reasons(self) -> Mapping[int, str]:
         return {partition: reason for log in self._logs for partition, reason in log.reasons.items()}
 
+    @property
+    def leaves_more(self) -> bool:
+        return any(log.leaves_more for log in self._logs)
+
     def _of(self, partition: int) -> MemoryLog:
         return self._logs[partition % len(self._logs)]
 

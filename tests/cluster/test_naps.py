@@ -9,7 +9,10 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from gochat.cluster.broadcast import READ_LIMIT
+from gochat.cluster.entry import partition_of
 from gochat.cluster.naps import LEAST_S, MOST_ALONE, MOST_ALONE_S, MOST_S, Naps
+from gochat.cluster.ports import Element
 from gochat.ports.journal import Committed, ForeignBatch
 from gochat.store import Store
 from gochat.store.write.committer import PACE
@@ -49,7 +52,7 @@ async def test_naps_are_longer_while_nobody_is_signed_in_and_grow_as_slowly(auto
     assert naps.next_s() == MOST_S, "somebody signed in"
 
 
-async def test_no_more_than_some_hundred_entries_gather_during_a_nap(autojump_clock: MockClock) -> None:
+async def test_no_more_than_so_many_entries_gather_during_a_nap(autojump_clock: MockClock) -> None:
     naps = Naps()
     naps.next_s(alone=True)
     await trio.sleep(0.2)
@@ -62,7 +65,14 @@ async def test_no_more_than_some_hundred_entries_gather_during_a_nap(autojump_cl
 
 
 def test_naps_end_before_the_store_takes_them_for_quiet() -> None:
-    assert MOST_ALONE_S < PACE.quiet_s
+    assert 1.2 * MOST_ALONE_S <= PACE.quiet_s, "reading and recording take some time, too"
+
+
+def test_what_gathers_during_a_nap_is_read_at_once() -> None:
+    assert MOST_ALONE < READ_LIMIT
+
+
+PARTITION = partition_of(DM)
 
 
 class _Talk:
@@ -105,6 +115,31 @@ async def talking() -> AsyncIterator[_Talk]:
     ):
         await trio.sleep(10)
         yield _Talk(north, south, heard)
+
+
+@pytest.mark.parametrize(("entry_bytes", "a_second"), [(200, 3_000), (4_200, 2_000)])
+async def test_a_node_that_naps_keeps_up_with_one_partition_and_catches_up(
+    entry_bytes: int, a_second: int, autojump_clock: MockClock
+) -> None:
+    """A reading has bounds, in entries and in bytes: with a nap after each that these cut short the node would fall
+    behind for good, and nobody would be told."""
+    server = await new_log()
+    async with joined_store(server, "south", inline()) as (south, _):
+        journal = journal_of(south)
+        journal.nap_unless(lambda: False)
+        await trio.sleep(20)
+        stream = server.primary.streams[PARTITION]
+
+        def write(count: int) -> None:
+            last = stream[-1].position
+            stream.extend(Element(last._replace(n=last.n + i), b"x" * entry_bytes) for i in range(1, count + 1))
+            server.primary.wake()
+
+        write(2 * a_second)
+        for _ in range(200):
+            write(a_second // 100)
+            await trio.sleep(0.01)
+        assert stream[-1].position.n - journal._inbox.end(PARTITION).n <= MOST_ALONE_S * a_second
 
 
 @pytest.mark.parametrize("attended", [True, False])

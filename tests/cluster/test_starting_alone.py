@@ -215,8 +215,8 @@ async def test_a_node_that_is_unconfirmed_confirms_nobody(
 
 
 async def test_a_node_does_not_take_an_old_sign_of_life_for_company(autojump_clock: MockClock) -> None:
-    """The others may be cut off. Whatever it wrote would be known to nobody, and if the server lost it then, the others
-    would put the log back without it: the node could not follow that any more."""
+    """The others may be cut off. None of them would know what the node wrote, and if the server lost that, they would
+    put the log back without it: the node could not follow that any more."""
     server = await new_log()
     async with serving(server, "north"), inline() as store:
         await trio.sleep(1)
@@ -314,6 +314,7 @@ async def test_a_node_that_stops_while_it_begins_to_count_waits_at_its_next_star
         async with joined(store.replica, shared(server, "south")) as journal:
             journal._inbox.record = stall  # type: ignore[method-assign,assignment]
             journal.listen(lambda batch: None)
+            await until(lambda: journal._membership.has_begun)
             await trio.sleep(1)
             assert journal.members == ["north"], "the node has not read that it counts"
         server.strike(faults.Unreachable(node="north"))
