@@ -23,15 +23,16 @@ from gochat.cluster.barrier import WAIT_S, Barriers
 from gochat.cluster.broadcast import Broadcast
 from gochat.cluster.certifier import Certifying
 from gochat.cluster.counts import LogCounts
-from gochat.cluster.entry import SITE, VERSION, Entry, EntryCodec, Kind, Unfit, partition_of
+from gochat.cluster.entry import SITE, VERSION, EntryCodec, partition_of
 from gochat.cluster.forgetting import Forgetting
 from gochat.cluster.inbox import Inbox
 from gochat.cluster.membership import Membership
 from gochat.cluster.nodes import Nodes
 from gochat.cluster.noting import Noting
-from gochat.cluster.own import DEADLINE_S, Own, OwnEntries
+from gochat.cluster.own import DEADLINE_S, OwnEntries
 from gochat.cluster.ports import PARTITIONS
 from gochat.cluster.registry import NodeRegistry
+from gochat.cluster.sender import Sender
 from gochat.cluster.serving import Serving
 from gochat.cluster.shared import ServerWatch, Shared
 from gochat.cluster.teller import Teller, ends_access
@@ -47,7 +48,7 @@ from gochat.ports.journal import (
     OnRecorded,
     OnStanding,
 )
-from gochat.replication import AnyNews, EpochIs, Followed, Noted, ReplicaStore
+from gochat.replication import EpochIs, Followed, Noted, ReplicaStore
 from gochat.wall_clock import wall_ms
 
 log = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ class ClusterJournal:
         self._barriers = Barriers(shared.log, self._inbox, self.counts)
         self._noting = Noting(self._send_notes)
         self._own = OwnEntries(self._broadcast)
+        self._sender = Sender(who, self._codec, self._inbox, self._broadcast, self._own)
         self._registry = NodeRegistry(
             shared,
             self._inbox,
@@ -111,7 +113,7 @@ class ClusterJournal:
             self._nodes,
             self._registry,
             self._own,
-            partial(self._send_news, "nodes"),
+            partial(self._sender.send_news, "nodes"),
             self.serving.wait,
         )
         self._forgetting = Forgetting(
@@ -121,8 +123,6 @@ class ClusterJournal:
         self._listened = trio.Event()
         self._arrival = trio.CancelScope()
         """That of `_come`."""
-        self._counter = 0
-        self._closing = False
         self._watch = shared.watch or ServerWatch()
         self._teller = Teller(
             who, followed.epoch, self._inbox, self._nodes, self._own, self._registry, self.serving, self.counts
@@ -263,9 +263,11 @@ class ClusterJournal:
             raise StoreError(problem)
         if len(self._own) >= MOST_WAITING:
             raise Full(f"{MOST_WAITING} batches wait for the cluster's log")
-        entry = self._entry(
+        self._sender.send(
             "room" if record.room else "site",
             partition_of(record.room),
+            done,
+            trio.current_time() + DEADLINE_S,
             room=record.room,
             head=facts[0].seq - 1 if facts else record.head,
             ts=facts[-1].ts if facts else wall_ms(),
@@ -274,32 +276,6 @@ class ClusterJournal:
             hidden=dict(hidden),
             expected=dict(expected),
         )
-        self._send(partition_of(record.room), entry, done, trio.current_time() + DEADLINE_S)
-
-    def _entry(self, kind: Kind, partition: int, **fields: object) -> Entry:
-        self._counter += 1
-        of = self._inbox.partitions[partition]
-        return Entry(
-            instance=self._who.instance,
-            boot=self._who.boot,
-            counter=self._counter,
-            kind=kind,
-            base=of.told,
-            check=(of.told, of.hash),
-            **fields,  # type: ignore[arg-type]
-        )
-
-    def _send(self, partition: int, entry: Entry, done: OnRecorded, deadline: float) -> int:
-        """Returns the entry's counter. Raises StoreError and Full."""
-        if self._closing:
-            raise StoreError("the journal is closing")
-        try:
-            data = self._codec.encode(entry, partition)
-        except Unfit as error:
-            raise StoreError(f"this can't be recorded: {error}") from error
-        self._broadcast.send(partition, data)
-        self._own.add(entry.counter, Own(partition, data, entry.facts, entry.side_records, done, deadline))
-        return entry.counter
 
     async def append_side_records(self, side_records: Sequence[AnySideRecord], *, room: str = "") -> None:
         for _ in range(MOST_OVERTAKEN):
@@ -372,33 +348,8 @@ class ClusterJournal:
     def _send_notes(self, partition: int, notes: Sequence[Noted], recorded: Callable[[], None]) -> None:
         if self.serving.is_put_out:
             recorded()  # They would be void.
-            return
-
-        def done(result: AppendResult) -> None:
-            if not isinstance(result, Committed):
-                log.warning("%d notes of partition %d are not recorded: %s", len(notes), partition, result)
-            recorded()
-
-        try:
-            self._send_news("notes", partition, notes, done)
-        except Full as full:
-            done(StoreError(str(full)))
-        except StoreError as error:
-            if len(notes) == 1:
-                done(error)
-                return
-            # One of them can't be written: that costs the others nothing.
-            for note in notes:
-                try:
-                    self._send_news("notes", partition, [note], lambda result: None)
-                except (StoreError, Full) as each:
-                    log.error("a note can't be recorded and is dropped: %s", each)
-            recorded()
-
-    def _send_news(self, kind: Kind, partition: int, news: Sequence[AnyNews], done: OnRecorded) -> int:
-        """Returns the entry's counter. Raises StoreError and Full."""
-        entry = self._entry(kind, partition, ts=wall_ms(), side_records=news)
-        return self._send(partition, entry, done, float("inf"))
+        else:
+            self._sender.send_notes(partition, notes, recorded)
 
     # ------------------------------------------------------------------------------------------ lifetime
 
@@ -437,13 +388,13 @@ class ClusterJournal:
             await self._membership.here()
             await self._membership.wait_known()
         except StoreError as error:
-            if not self._closing and not self._nodes.is_forgotten():
+            if not self._sender.is_closed and not self._nodes.is_forgotten():
                 log.error("the node can't take part in the cluster: %s", error)
                 self.serving.fail(str(error))
                 return
         if self._nodes.is_forgotten():
             self._teller.leave_for_good()
-        if self._closing or self._nodes.is_forgotten():
+        if self._sender.is_closed or self._nodes.is_forgotten():
             return
         self.serving.begin()
         log.info("the node takes part in the cluster", extra={"cluster": self._who.cluster})
@@ -483,7 +434,7 @@ class ClusterJournal:
                 await self._membership.away()
             except StoreError as error:
                 log.warning("the node leaves the cluster without a word: %s", error)
-        self._closing = True
+        self._sender.is_closed = True
         await self._registry.leave()
 
 

@@ -1,14 +1,12 @@
 """A node's sign of life, and what it learns from those of the others: who is there, and how far each has recorded.
 
-A beat also takes the node's place: two processes that run as one node find each other out. Entries that all nodes
-have recorded are let go of, by the server and by this node's database.
+A beat also takes the node's place: two processes that run as one node find each other out.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
@@ -23,7 +21,8 @@ from gochat.cluster.ports import BEAT_LIFE_S, PARTITIONS, START, Member, Positio
 from gochat.cluster.refusals import Refusals
 from gochat.cluster.serving import NEWER
 from gochat.cluster.shared import Shared
-from gochat.errors import GochatError, StoreError
+from gochat.cluster.trimming import Trimming
+from gochat.errors import GochatError
 from gochat.replication import ReplicaStore
 from gochat.wall_clock import wall_ms
 
@@ -38,11 +37,6 @@ TAKE_S: Final = 3 * BEAT_LIFE_S
 TRIM_S: Final = 10.0
 #: How often the clocks are compared.
 CLOCK_S: Final = 5.0
-#: Entries of a partition that stay on the server whatever the nodes have, and that are kept for nodes that have less.
-KEEP: Final = 2_000
-CAP: Final = 200_000
-#: Entries of this age are kept, up to CAP, for nodes that are restarted, or join from a backup, and do not count then.
-KEEP_S: Final = 15 * 60.0
 #: For how long an entry that a node has decided is a sign of life: no longer than a beat, or a node that has stopped
 #: could not be forgotten as soon.
 HEARD_S: Final = BEAT_LIFE_S
@@ -78,7 +72,6 @@ class NodeRegistry:
         that a node has decided was last read as it came."""
         self._shared = shared
         self._inbox = inbox
-        self._store = store
         self._version = version
         self._refusals = refusals or Refusals()
         self._codec = BeatCodec(shared.identity.cluster, shared.identity.secret)
@@ -110,12 +103,7 @@ class NodeRegistry:
         self._began = math.inf
         self._sighted: dict[str, float] = {}
         """When a fresh beat of each node was last seen. These, as others, are times of the loop."""
-        self.ring = [0] * PARTITIONS
-        """By partition, how many entries this node keeps; as of the last trimming, as the next are."""
-        self.window = [0] * PARTITIONS
-        """How many the server keeps."""
-        self._marks: deque[tuple[float, list[int]]] = deque()
-        """Positions by partition and when they were recorded: the latest that is KEEP_S ago, and those after."""
+        self.trimming = Trimming(shared, inbox, store, self._codec)
 
     async def check_folder(self) -> None:
         """Compare the folder with what the node told of itself before it stopped; to be called before the node follows
@@ -186,7 +174,7 @@ class NodeRegistry:
                     self._refusals.end("beats")
             if answers and trio.current_time() >= trim_at:
                 trim_at = trio.current_time() + TRIM_S
-                await self._try_to_trim()
+                await self.trimming.try_to_trim()
             await trio.sleep(SOON_S)
             with trio.move_on_after(BEAT_S - SOON_S):
                 await self._soon.wait()
@@ -434,43 +422,3 @@ class NodeRegistry:
 
     def _has_all(self, instance: str, goals: Mapping[int, int]) -> bool:
         return all(self.seen(p).get(instance, START).n >= n for p, n in goals.items())
-
-    async def _try_to_trim(self) -> None:
-        try:
-            await self._trim()
-        except ServerAway as error:
-            log.debug("the server's entries stay: %s", error)
-        except StoreError as error:
-            log.warning("the latest entries stay in the database: %s", error)
-
-    async def _trim(self) -> None:
-        """Let go of old entries that every node that is here has recorded, whether it beats now or not, and of all that
-        is over the cap.
-
-        A server that is full takes no beats, and has memory again by this: nodes go by the latest beats that it has.
-        Old ones tell of less, and more is kept."""
-        old = self._recorded_long_ago()
-        told = {member.instance: self._codec.decode(member) for member in await self._shared.bulletin.members()}
-        infos = {instance: info for instance, info in told.items() if info is not None}
-        for partition in range(PARTITIONS):
-            of = self._inbox.partitions[partition]
-            seen = {instance: Position(*info.seen.get(partition, START)) for instance, info in infos.items()}
-            ends = [seen.get(each, START) for each in of.here if each != self._shared.identity.instance]
-            least = min([of.end, *ends])
-            before = least._replace(n=min(least.n, old[partition]))
-            await self._shared.log.trim(partition, before, KEEP, CAP)
-            # Entries over the cap can't be read from the server any more: nobody could use it.
-            oldest = await self._store.trim(partition, max(before.n, of.end.n - CAP))
-            self.ring[partition] = of.end.n - oldest + 1 if oldest else 0
-        begins = await self._shared.log.begins(range(PARTITIONS))
-        for partition, begin in begins.items():
-            self.window[partition] = max(0, self._inbox.end(partition).n - begin.n + 1)
-
-    def _recorded_long_ago(self) -> list[int]:
-        """By partition up to where this node had recorded KEEP_S ago; 0 where it has not run for so long."""
-        now = trio.current_time()
-        self._marks.append((now, [self._inbox.end(p).n for p in range(PARTITIONS)]))
-        while len(self._marks) > 1 and self._marks[1][0] <= now - KEEP_S:
-            self._marks.popleft()
-        at, ends = self._marks[0]
-        return ends if at <= now - KEEP_S else [0] * PARTITIONS

@@ -6,18 +6,15 @@ for the checker, which sees nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
-import msgspec
 import trio
 
 from gochat.sim import plan as steps
 from gochat.sim.evidence import Asked, Evidence, Fact, Look, Name
+from gochat.sim.frames import FACTS, Frame, Trace, decode, encode, fact_of, group_change, is_sent_once
 from gochat.sim.network import Connect, Gone, Wire
-
-Frame = dict[str, Any]
-Trace = Callable[[str, bytes], None]
 
 #: Messages that are sent and not acked.
 WINDOW: Final = 4
@@ -28,37 +25,7 @@ RECONNECT_S: Final = 0.1
 RETRY_S: Final = 0.3
 PAGE: Final = 100
 
-FACTS: Final = frozenset(("message", "edit", "delete", "reaction", "member", "group", "closed", "hidden"))
 _IGNORED: Final = frozenset(("read", "got", "typing", "presence", "contact", "request", "pong", "ok"))
-
-encode = msgspec.json.encode
-decode = msgspec.json.decode
-
-
-def fact_of(frame: Frame) -> Fact:
-    return Fact(
-        frame["seq"],
-        frame["type"],
-        frame.get("from", ""),
-        frame.get("key"),
-        frame.get("body"),
-        users=tuple(frame.get("users", ())),
-        change=frame.get("change", ""),
-        target=frame.get("target", 0),
-        shown_late=frame["type"] == "message" and ("edited" in frame or "deleted" in frame),
-        ts=frame.get("ts", 0),
-    )
-
-
-def _is_sent_once(frame: Frame) -> bool:
-    return frame["type"] == "send" and "key" not in frame
-
-
-def _group_change(step: steps.Group) -> Frame:
-    frame: Frame = {"type": "group", "name": step.group, "action": step.action}
-    if step.action in ("mute", "unmute"):
-        return frame | {"user": step.user}
-    return frame if step.action == "leave" else frame | {"users": [step.user]}
 
 
 class _Request:
@@ -171,7 +138,7 @@ class Client:
                 )
                 await self._ask_for({"type": "edit", "room": room, "seq": seq, "body": f"{self._next('e')} guessed"})
             case steps.Group():
-                await self._ask_for(_group_change(step))
+                await self._ask_for(group_change(step))
             case steps.Contact(user=user, action=action):
                 await self._ask_for({"type": "contact", "user": user, "action": action})
             case steps.Look(room=room):
@@ -235,7 +202,7 @@ class Client:
         if not self._welcomed or request.done.is_set() or request.connection == self._connection:
             return
         if request.asked.connection and request.asked.connection != self._connection:
-            if _is_sent_once(request.frame):
+            if is_sent_once(request.frame):
                 self._give_up(request)
                 return
             request.asked.maybe_before = True
@@ -411,7 +378,7 @@ class Client:
 
     def _take_answer(self, request: _Request, reply: Frame) -> None:
         asked = request.asked
-        if reply["type"] == "error" and reply["temporary"] and _is_sent_once(request.frame):
+        if reply["type"] == "error" and reply["temporary"] and is_sent_once(request.frame):
             self._give_up(request)
             return
         if reply["type"] == "error" and reply["temporary"]:
@@ -475,24 +442,3 @@ class Client:
         await trio.sleep(RETRY_S)
         if connection == self._connection and self._welcomed:
             self._page(room)
-
-
-class Conversation:
-    """Requests one after the other, on one connection: for what stands before and after the steps of the clients."""
-
-    def __init__(self, name: str, wire: Wire, trace: Trace) -> None:
-        self._name = name
-        self._wire = wire
-        self._trace = trace
-        self._count = 0
-
-    async def call(self, frame: Mapping[str, Any]) -> Frame:
-        """The reply. Raises Gone."""
-        self._count += 1
-        self._wire.send(encode({"id": self._count, **frame}))
-        while True:
-            for line in (await self._wire.receive()).splitlines():
-                reply: Frame = decode(line)
-                if reply.get("id") == self._count:
-                    self._trace(f"{self._name} <", line)
-                    return reply

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Final
 
 from gochat import housekeeping
-from gochat.cluster import faults, registry, repair
+from gochat.cluster import faults, registry, repair, trimming
 from gochat.cluster.faults import AnyFault
 from gochat.cluster.memory_server import MemoryServer
 from gochat.cluster.ports import PARTITIONS
@@ -60,7 +60,8 @@ def keeping(window: int, idle_ms: int) -> Mapping[ModuleType, Mapping[str, objec
     have been idle for so long; 0: as the product does."""
     found: dict[ModuleType, Mapping[str, object]] = {repair: _REPAIR}
     if window:
-        found[registry] = {"TRIM_S": 0.5, "KEEP": window, "KEEP_S": 1.0, "CAP": 4 * window}
+        found[registry] = {"TRIM_S": 0.5}
+        found[trimming] = {"KEEP": window, "KEEP_S": 1.0, "CAP": 4 * window}
         found[log_state] = {"KEPT": window}
     if idle_ms:
         found[housekeeping] = {"SWEEP_S": idle_ms / 1000}

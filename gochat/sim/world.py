@@ -23,10 +23,11 @@ from gochat.listening import TRANSPORTS
 from gochat.policy import RulesInForce
 from gochat.sim import plan as plans
 from gochat.sim.checker import has_heard_all, violations
-from gochat.sim.client import PAGE, Client, Conversation, fact_of
+from gochat.sim.client import PAGE, Client
 from gochat.sim.determinism import BEGIN_NS, listening_to_logs, now_s, one_run, run_jumping, steady_ms
 from gochat.sim.disk import TELL_S, empty_image
 from gochat.sim.evidence import Evidence, Fact, Name
+from gochat.sim.frames import Conversation, fact_of
 from gochat.sim.host import Host
 from gochat.sim.network import Gone, Wire
 from gochat.sim.operators import Operators

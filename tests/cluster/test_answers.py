@@ -131,7 +131,7 @@ async def test_a_node_says_whether_it_serves_and_counts(two: tuple[Node, Node]) 
     assert not re.search(r"gochat_cluster_(append|barrier)_seconds_count 0", numbers)
     assert all(f'gochat_cluster_term{{partition="{p}"}}' in numbers for p in range(PARTITIONS))
     registry = other.gateway.journal.registry  # type: ignore[attr-defined]
-    await registry._trim()
+    await registry.trimming.trim()
     numbers = other.metrics().decode()
     for kind in ("ring", "window"):
         least = min(int(n) for n in re.findall(rf'gochat_cluster_{kind}_entries{{partition="\d+"}} (\d+)', numbers))

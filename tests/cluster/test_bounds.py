@@ -332,7 +332,7 @@ async def test_a_node_that_closes_does_not_wait_to_be_away(autojump_clock: MockC
 
             nursery.start_soon(refused)
             await trio.sleep(1)
-            journal._closing = True
+            journal._sender.is_closed = True
             for counter in list(journal._own._patient):
                 own = journal._own.take(counter)
                 assert own is not None

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gochat.cluster import faults, registry
+from gochat.cluster import faults, trimming
 from gochat.cluster.broadcast import Broadcast
 from gochat.cluster.forks import Forked
 from gochat.cluster.journal import ClusterJournal, joined
@@ -76,7 +76,7 @@ async def test_it_may_be_the_first_that_comes(
     pause_s: float, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Power fails everywhere, and the server comes back without data. The two that count go on, however late."""
-    for module, name in ((registry, "KEEP_S"), (registry, "KEEP"), (log_state, "KEPT")):
+    for module, name in ((trimming, "KEEP_S"), (trimming, "KEEP"), (log_state, "KEPT")):
         monkeypatch.setattr(module, name, 5)
     server = await new_log()
     async with AsyncExitStack() as stack:

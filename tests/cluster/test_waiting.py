@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from gochat.cluster import faults, registry
+from gochat.cluster import faults, trimming
 from gochat.cluster.answers import Forget, answers
 from gochat.cluster.entry import SITE, partition_of
 from gochat.cluster.membership import Recording
@@ -89,9 +89,9 @@ async def test_a_process_whose_place_was_taken_meanwhile_ends(autojump_clock: Mo
 def little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Little is kept, and for a short time."""
     for module, name, value in (
-        (registry, "KEEP", 5),
-        (registry, "CAP", 20),
-        (registry, "KEEP_S", 60.0),
+        (trimming, "KEEP", 5),
+        (trimming, "CAP", 20),
+        (trimming, "KEEP_S", 60.0),
         (log_state, "KEPT", 5),
     ):
         monkeypatch.setattr(module, name, value)
@@ -100,7 +100,7 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_what_is_young_is_kept_for_nodes_that_are_restarted(
     little: None, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    monkeypatch.setattr(registry, "CAP", 1_000)
+    monkeypatch.setattr(trimming, "CAP", 1_000)
     server = await new_log()
     async with joined_store(server, "north", inline()) as (store, _):
         await talk(store, 40)
@@ -127,7 +127,7 @@ async def test_a_node_that_does_not_come_back_makes_nobody_keep_everything(
 @pytest.fixture
 def much(little: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever somebody may lack is kept."""
-    monkeypatch.setattr(registry, "CAP", 1_000)
+    monkeypatch.setattr(trimming, "CAP", 1_000)
 
 
 async def test_a_server_that_is_full_is_trimmed(much: None, autojump_clock: MockClock) -> None:
