@@ -73,7 +73,8 @@ class Broadcast:
     ) -> None:
         """`need`: how many nodes must answer before a partition is repaired. `recorded` is told of each partition's
         elements, in order, once they are recorded; `refused` of each entry that was sent and that the log does not
-        take. `nap_s` is asked after each reading for how long the next one may be put off; `hurry` cuts that short.
+        take. `nap_s` is asked after each reading that left nothing for how long the next one may be put off; `hurry`
+        cuts that short.
         None of them waits or raises. `counting`, `coming`, `sealing`, `others_live`: see Repair."""
         self._log = shared
         self._ring = ring
@@ -193,9 +194,9 @@ class Broadcast:
                     self._recording.release()
             if self._strays.end_reading(began, after, is_empty=not found):
                 self._look.set()
-            if found:
+            if found and not self._log.leaves_more:
                 nap_s = self._nap_s()
-                if nap_s and not self._waiting and not self._log.leaves_more:
+                if nap_s and not self._waiting:
                     self._hurried = trio.Event()
                     with trio.move_on_after(nap_s):
                         await self._hurried.wait()

@@ -50,6 +50,8 @@ class Link(Protocol):
     """See `keep_to`."""
     is_spent: bool
     """Whether the rest of a reply was left unread: nothing more can be asked."""
+    leaves_more: bool
+    """See `read_streams`."""
 
     def open(self) -> None:
         """Find the servers."""
@@ -82,7 +84,8 @@ class Link(Protocol):
         self, after: Mapping[str, Position], limit: int, wait_s: float | None
     ) -> dict[bytes, list[Element]]:
         """The entries of each stream after its position, at most `limit` of each, and none after the one with which
-        they have MOST_BYTES together; waits for the first for `wait_s`, with None not at all."""
+        they have MOST_BYTES together; waits for the first for `wait_s`, with None not at all. With that `leaves_more`
+        tells whether one of these bounds may have left something that the server has."""
 
     def send(self, *command: str | bytes | int) -> None:
         """Send a command without a key."""
@@ -112,6 +115,8 @@ class ServerLink:
         """See `keep_to`."""
         self.is_spent = False
         """Whether the rest of a reply was left unread."""
+        self.leaves_more = False
+        """See `read_streams`."""
 
     def open(self) -> None:
         """Connect, and have the server know the scripts: it may have forgotten them with a restart."""
@@ -175,7 +180,9 @@ class ServerLink:
         self, after: Mapping[str, Position], limit: int, wait_s: float | None
     ) -> dict[bytes, list[Element]]:
         self.request_streams(after, limit, wait_s)
-        return self.receive_streams(self.timeout_s + (wait_s or 0.0))
+        found = self.receive_streams(self.timeout_s + (wait_s or 0.0))
+        self.leaves_more = self.is_spent or any(len(elements) >= limit for elements in found.values())
+        return found
 
     def request_streams(self, after: Mapping[str, Position], limit: int, wait_s: float | None) -> None:
         """See `read_streams`; `receive_streams` gets the reply."""

@@ -23,15 +23,16 @@ MOST_S: Final = 0.02
 #: at 2,000/s an eighth from 0.1 to 0.2 s, and a twelfth from there (bench/experiments/034).
 MOST_ALONE_S: Final = 0.4
 #: So many entries gather during such a nap, going by how fast they came until now, which is some 40 ms of recording:
-#: more once, where many begin to come. Fewer than one reading brings of a partition (broadcast.py), which would be
-#: followed by another at once.
+#: more once, where many begin to come. Fewer than READ_LIMIT (broadcast.py), so that one reading takes them all where
+#: entries are short.
 MOST_ALONE: Final = 900
 #: The share of the time since something concerned somebody here that a nap takes.
 SHARE: Final = 0.05
 
 
 class Naps:
-    """To be told of what concerns the node (`concern`), and asked after each reading (`next_s`)."""
+    """To be told of what concerns the node (`concern`), and asked after each reading that left nothing in the log
+    (`next_s`)."""
 
     def __init__(self) -> None:
         self._concerned = False

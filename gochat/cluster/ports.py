@@ -142,7 +142,8 @@ class Log(Protocol):
 
     @property
     def leaves_more(self) -> bool:
-        """Whether the log may have had more than the latest reading that waited has brought, by its bounds."""
+        """Whether a bound, in elements or bytes, may have kept the latest reading that waited, or one before it, from
+        bringing all that the log had."""
 
     async def ends(self, partitions: Collection[int]) -> dict[int, Position]:
         """The last position of each partition that has entries. Everything that was acknowledged to anybody before the

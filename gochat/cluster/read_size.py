@@ -27,10 +27,10 @@ class ReadSize:
 
     def learn(self, streams: Collection[Sequence[Element]], asked: int, *, is_cut: bool) -> None:
         """`streams`: the entries of each stream that came, where so many of each were asked for. `is_cut`: the reply
-        was longer than that; the last stream is the one that was."""
+        was longer than that; the last stream is the one that was, or all that came of it was known."""
         if is_cut:
-            *_, last = streams
-            self.count = max(1, len(last) // 2)
+            came = len([*streams][-1]) if streams else asked
+            self.count = max(1, came // 2)
         elif asked >= self.count and any(len(elements) >= asked for elements in streams) and _take_little(streams):
             self.count *= 2
 

@@ -140,7 +140,7 @@ class ClusterLink:
         """All connections, those that are being made too. Under the lock."""
         self._interrupted = False
         self.only: Mapping[int, str] | None = None
-        self.is_spent = False
+        self.is_spent = self.leaves_more = False
 
     def open(self) -> None:
         self._map = self._cluster.slots(self._opens)
@@ -283,7 +283,7 @@ class ClusterLink:
                 after = self._doubtful_first(after)
             waited = self._readings.read(after, limit, wait_s)
             self._has_read = True
-            self.is_spent = self._readings.is_spent
+            self.is_spent, self.leaves_more = self._readings.is_spent, self._readings.leaves_more
             return waited
         found: dict[bytes, list[Element]] = {}
         for key, position in after.items():

@@ -142,7 +142,7 @@ class RedisLog:
             count = min(limit, size.count)
             found = link.read_streams(streams, count, wait_s)
             size.learn(found.values(), count, is_cut=link.is_spent)
-            return found, link.is_spent or any(len(elements) >= count for elements in found.values())
+            return found, link.leaves_more
 
         found, leaves_more = await thread.call(read)
         if wait:

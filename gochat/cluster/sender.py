@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 
 
 class Sender:
-    """Calls return the entry's counter, and raise StoreError where it can't be recorded, and Full where too much waits:
-    then `done` is told nothing."""
+    """`send` and `send_news` return the entry's counter. They raise StoreError where it can't be recorded, and Full
+    where too much waits: then `done` is told nothing."""
 
     def __init__(self, who: Identity, codec: EntryCodec, inbox: Inbox, broadcast: Broadcast, own: OwnEntries) -> None:
         self._who = who

@@ -20,13 +20,15 @@ _READ: Final = selectors.EVENT_READ
 class _Reading:
     """A connection that waits at one stream, or is about to."""
 
-    __slots__ = ("after", "key", "link", "until")
+    __slots__ = ("after", "asked", "key", "link", "until")
 
     def __init__(self, key: str, link: ServerLink) -> None:
         self.key = key
         self.link = link
         self.after: Position | None = None
         """The position after which it waits; None: it does not."""
+        self.asked = 0
+        """At most so many elements come."""
         self.until = 0.0
         """When its reply must have come; by monotonic()."""
 
@@ -39,8 +41,15 @@ class StreamReadings:
         self._connect = connect
         self._selector = selectors.DefaultSelector()
         self._readings: dict[str, _Reading] = {}
+        self._full: set[str] = set()
+        """Streams whose latest reply had as many elements as were asked for."""
         self.is_spent = False
         """Whether the rest of a reply was left unread."""
+
+    @property
+    def leaves_more(self) -> bool:
+        """Whether one of the streams may have more than has come of it."""
+        return self.is_spent or bool(self._full)
 
     def read(self, after: Mapping[str, Position], limit: int, wait_s: float) -> dict[bytes, list[Element]]:
         """See `Link.read_streams`."""
@@ -55,6 +64,8 @@ class StreamReadings:
                 newer = self._finish(reading, after[reading.key])
                 if newer:
                     found[reading.key.encode()] = newer
+                if self.is_spent:
+                    return found  # The last of these is the one that was cut.
             now = monotonic()
             if any(reading.after is not None and reading.until < now for reading in self._readings.values()):
                 raise TimeoutError("a server does not answer")
@@ -79,7 +90,7 @@ class StreamReadings:
     def _begin(self, reading: _Reading, position: Position, limit: int, wait_s: float) -> None:
         if reading.after is None:
             reading.link.request_streams({reading.key: position}, limit, wait_s)
-            reading.after = position
+            reading.after, reading.asked = position, limit
             reading.until = monotonic() + wait_s + reading.link.timeout_s
 
     def _finish(self, reading: _Reading, position: Position) -> list[Element]:
@@ -89,11 +100,16 @@ class StreamReadings:
         found = reading.link.receive_streams(reading.link.timeout_s)
         self.is_spent = self.is_spent or reading.link.is_spent
         elements = next(iter(found.values()), [])
+        if len(elements) < reading.asked:
+            self._full.discard(reading.key)
+        else:
+            self._full.add(reading.key)
         if waited_after == position:
             return elements
         return [element for element in elements if element.position > position]
 
     def _end(self, key: str) -> None:
         reading = self._readings.pop(key)
+        self._full.discard(key)
         self._selector.unregister(reading.link)
         reading.link.close()

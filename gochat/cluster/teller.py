@@ -153,7 +153,7 @@ class Teller:
 
     def nap_s(self) -> float:
         """How long the log's next entries may wait to be read, in seconds; 0 where somebody here waits for them, or may
-        do so. To be asked once after each reading."""
+        do so. To be asked once after each reading that left nothing in the log."""
         told = sum(self.verdicts.values())
         nap_s = self._naps.next_s(alone=not self.has_listeners(), came=told - self._told_before)
         self._told_before = told

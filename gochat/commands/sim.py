@@ -72,6 +72,8 @@ def sim(
 
     Ends with 1 if a seed failed.
     """
+    if save is not None and str(save) == "-":
+        raise CommandError("--save writes a file, not standard output", hint="name one", code=EXIT_USAGE)
     plans: Iterable[Plan]
     if file is not None:
         plans = [_read(file)]
@@ -93,14 +95,24 @@ def sim(
             smaller = None
             if len(failed) == 1:
                 smaller = shrink(plan, lambda each: bool(play(each).violations), tries)
-            say(plan.seed, outcome, smaller)  # Before it is saved: it may have taken hours, and the disk be full.
-            if smaller is not None and save is not None:
-                with replacing(save) as part:
-                    part.write_bytes(smaller.to_json() + b"\n")
+            try:
+                say(plan.seed, outcome, smaller)  # It may have taken hours, and the disk be full.
+            finally:
+                if smaller is not None and save is not None:
+                    _save(smaller, save)
         elif seed is not None or file is not None:
             say(plan.seed, outcome, None)
     _sum_up(count, acked, failed, time.monotonic() - began, as_json=as_json)
     return EXIT_FAILED if failed else EXIT_OK
+
+
+def _save(plan: Plan, file: Path) -> None:
+    data = plan.to_json() + b"\n"
+    if file.exists() and not file.is_file():
+        file.write_bytes(data)  # A device, or a pipe: it is no file to be replaced.
+    else:
+        with replacing(file.resolve()) as part:
+            part.write_bytes(data)
 
 
 def _read(file: Path) -> Plan:

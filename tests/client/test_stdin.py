@@ -1,4 +1,4 @@
-"""What the terminal client reads from standard input."""
+"""The terminal client's standard input."""
 
 from __future__ import annotations
 

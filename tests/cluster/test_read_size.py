@@ -33,3 +33,9 @@ def test_fewer_are_asked_for_where_a_reply_was_too_long_and_one_at_least() -> No
         assert size.count == 1
     size.learn([entries(1)], 1, is_cut=False)
     assert size.count == 2
+
+
+def test_fewer_are_asked_for_where_all_of_a_reply_that_was_too_long_was_known() -> None:
+    size = ReadSize()
+    size.learn([], FIRST, is_cut=True)
+    assert size.count == FIRST // 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -86,6 +87,61 @@ def test_a_reply_does_not_outlive_the_wish_for_it(redis: RealServer, readings: S
     kept = add(redis, B, Position(2, 1), b"kept")
     assert readings.read({A: START}, 10, PATIENCE_S) == {A.encode(): [other]}
     assert readings.read({B: START}, 10, PATIENCE_S) == {B.encode(): [kept]}
+
+
+class Scripted:
+    """A link, of which the test says what comes, and when."""
+
+    timeout_s, is_spent = PATIENCE_S, False
+
+    def __init__(self) -> None:
+        self._ours, self._theirs = socket.socketpair()
+        self._replies: list[list[Element]] = []
+
+    def fileno(self) -> int:
+        return self._ours.fileno()
+
+    def request_streams(self, after: object, limit: int, wait_s: object) -> None:
+        """The reply is given by `reply`."""
+
+    def reply(self, count: int, *, first: int = 1) -> list[Element]:
+        elements = [Element(Position(1, n), b"x") for n in range(first, first + count)]
+        self._replies.append(elements)
+        self._theirs.send(b"x")
+        return elements
+
+    def receive_streams(self, timeout_s: float) -> dict[bytes, list[Element]]:
+        self._ours.recv(1)
+        return {b"": self._replies.pop(0)}
+
+    def close(self) -> None:
+        self._ours.close()
+        self._theirs.close()
+
+
+def test_a_stream_that_had_more_than_was_asked_for_is_not_forgotten_for_others() -> None:
+    links = {A: Scripted(), B: Scripted()}
+    readings = StreamReadings(lambda keys: [links[key] for key in keys])  # type: ignore[misc]
+    first = links[A].reply(2)
+    assert readings.read({A: START, B: START}, 2, PATIENCE_S) == {A.encode(): first}
+    other = links[B].reply(1)
+    assert readings.read({A: first[-1].position, B: START}, 2, PATIENCE_S) == {B.encode(): other}
+    leaves_more = [readings.leaves_more]
+    links[A].reply(0)
+    assert readings.read({A: first[-1].position, B: other[-1].position}, 2, 0.01) == {}
+    leaves_more.append(readings.leaves_more)
+    assert leaves_more == [True, False], "the reply for the rest of A was on its way, and brought nothing"
+    readings.close()
+
+
+def test_a_reading_is_cut_short_by_what_was_asked_when_it_began() -> None:
+    links = {A: Scripted()}
+    readings = StreamReadings(lambda keys: [links[key] for key in keys])  # type: ignore[misc]
+    assert readings.read({A: START}, 2, 0.01) == {}
+    links[A].reply(2)
+    assert readings.read({A: START}, 4, PATIENCE_S)
+    assert readings.leaves_more
+    readings.close()
 
 
 def test_a_connection_that_takes_long_leaves_time_to_wait(redis: RealServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,6 +78,19 @@ def test_a_plan_that_can_not_be_saved_is_told_all_the_same(broken: None, tmp_pat
     assert json.loads(done.output)["plan"]["seed"] == seed
 
 
+def test_a_plan_goes_to_a_file_wherever_a_link_leads(broken: None, tmp_path: Path) -> None:
+    seed = next(seed for seed in range(200) if play(draw(seed)).violations)
+    link, file = tmp_path / "link.json", tmp_path / "plan.json"
+    link.symlink_to(file)
+    call("--seed", str(seed), "--json", "--tries", "0", "--save", str(link), code=EXIT_FAILED)
+    assert link.is_symlink() and Plan.from_json(file.read_bytes()).seed == seed
+    call("--seed", str(seed), "--json", "--tries", "0", "--save", "/dev/null", code=EXIT_FAILED)
+    assert Path("/dev/null").is_char_device()
+    with pytest.raises(CommandError, match="standard output") as error:
+        call("--seed", str(seed), "--save", "-")
+    assert error.value.code == EXIT_USAGE
+
+
 def test_a_file_that_is_no_plan(tmp_path: Path) -> None:
     file = tmp_path / "plan.json"
     with pytest.raises(CommandError, match="no such file"):
