@@ -40,7 +40,10 @@ class Clock:
         self._trusted: float | None = None
         """The same as of the last look after which nobody found it wrong."""
         self._off_ms = 0
-        """How far it was ahead of most others, where that was too far."""
+        """How far it was ahead of most others, where that was too far, and a later look said so again."""
+        self._looks = 0
+        self._found_off: int | None = None
+        """The look by which it was first found too far off, as it still is."""
 
     async def look(self) -> None:
         """Raises ServerAway."""
@@ -49,6 +52,7 @@ class Clock:
         after = self._now_ms()
         if 0 <= after - before <= _SLOW_MS:
             self.ahead_ms = (before + after) // 2 - server
+            self._looks += 1
             self._looked = self._ahead_of_steady_ms()
 
     def trust(self) -> None:
@@ -93,7 +97,12 @@ class Clock:
         if not ahead:
             return None
         off = round(self.ahead_ms - median([self.ahead_ms, *ahead, 0]))
-        self._off_ms = off if abs(off) > MOST_OFF_MS else 0
-        if not self._off_ms:
+        if abs(off) <= MOST_OFF_MS:
+            self._off_ms, self._found_off = 0, None
             return None
+        # Where the server's clock was set between two nodes' looks, one of them seems off until it has looked again.
+        if self._found_off is None:
+            self._found_off = self._looks
+        elif self._looks > self._found_off:
+            self._off_ms = off
         return f"this node's clock is {abs(off) / 1000:,.0f} s {'ahead of' if off > 0 else 'behind'} the others'"

@@ -8,7 +8,7 @@ clocks say; where neither did, their clocks and then their nodes' instances deci
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -132,6 +132,10 @@ class ClusterPresence:
         for end in ended:
             del self._ended[end.user, end.since]
         return began, ended
+
+    def going_on(self, rows: Sequence[SessionRow]) -> list[SessionRow]:
+        """Those of this node's sessions that have not ended."""
+        return [row for row in rows if row.since in self._here.get(row.user, ())]
 
     def all_sessions(self) -> Iterator[list[SessionRow]]:
         """All sessions of this node that were told of and go on, in parts within the bounds of a message; at least one

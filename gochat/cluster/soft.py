@@ -187,10 +187,12 @@ class Soft:
                 await self._bulletin.publish(CHANNEL, data)
                 return
             except ServerAway:
-                # Events are of this moment, and would come too late.
+                # Events are of this moment, and would come too late. So would the word that a session began which has
+                # ended since: a newer one of the device might give way to it.
                 self._events.clear()
-                if news.events:
-                    news = msgspec.structs.replace(news, events=[])
+                began = self._presence.going_on(news.began)
+                if news.events or len(began) < len(news.began):
+                    news = msgspec.structs.replace(news, events=[], began=began)
                     data = self._codec.encode(news, CHANNEL)
             await trio.sleep(RETRY_S)
 

@@ -283,6 +283,25 @@ async def test_a_clock_that_is_wrong_lets_no_old_session_stay(autojump_clock: Mo
         assert last_seen <= EPOCH_MS + 3_600_000 + trio.current_time() * 1000
 
 
+async def test_a_session_that_ended_before_anybody_could_be_told_of_it_takes_nobodys_place(
+    autojump_clock: MockClock,
+) -> None:
+    """Its node was cut off, and its clock is ahead: by that the session was the newer one."""
+    async with keep_town() as town:
+        ahead, other = town.open("ahead", skew_ms=3_600_000), town.open("other")
+        await trio.sleep(2)
+        town.server.strike(faults.Unreachable(node="ahead"))
+        first, stays = ahead.begin("ann", "phone"), ahead.begin("bob")
+        await trio.sleep(5)
+        ahead.end(first)
+        second = other.begin("ann", "phone")
+        await trio.sleep(1)
+        town.server.strike(faults.Mended(node="ahead"))
+        await trio.sleep(3)
+        assert second in other.sessions and stays in ahead.sessions
+        assert other.online(("ann", "bob")) == ahead.online(("ann", "bob")) == {"ann", "bob"}
+
+
 async def test_of_two_sessions_that_begin_at_once_one_stays(town: Town, autojump_clock: MockClock) -> None:
     north, south, _ = town.stations.values()
     one, other = north.begin("ann", "phone"), south.begin("ann", "phone")
