@@ -9,7 +9,7 @@ change that is applied twice changes nothing.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Final, NamedTuple, TypeAlias
 
 from gochat.cluster.news import Answer, Ask, News, SessionRow
@@ -68,6 +68,9 @@ class _Peer:
         self.answered: set[tuple[str, int]] = set()
         """The sessions of the answer so far."""
         self.waiting: list[News] = []
+        self.over: set[tuple[str, str, int]] = set()
+        """The boot, user and time of sessions that have ended by news that wait. They are not begun any more: a newer
+        one here might give way to one that is over."""
         self.unheard: list[News] = []
         """Those that came before the boot had answered: their events may be believed once it has."""
 
@@ -75,6 +78,24 @@ class _Peer:
         """Whether something is missing, and no part of an answer has come for a while. A long answer takes longer than
         that: asked again meanwhile, the node would begin anew each time."""
         return self.nonce is not None and now - self.progress_at >= ASK_AGAIN_S
+
+    def hold(self, news: News) -> None:
+        """They wait for an answer."""
+        if len(self.waiting) >= MOST_WAITING:
+            self.release()
+        self.waiting.append(news)
+        self.over.update((news.boot, end.user, end.since) for end in news.ended)
+
+    def release(self) -> tuple[list[News], set[tuple[str, str, int]]]:
+        """None wait any more. Those that did, in their order, and what was over by them."""
+        waiting, self.waiting = sorted(self.waiting, key=lambda each: each.counter), []
+        over, self.over = self.over, set()
+        return waiting, over
+
+    def end_asking(self) -> None:
+        """The node is gone: nothing is missing of it."""
+        self.gone, self.nonce = True, None
+        self.release()
 
 
 class Roster:
@@ -156,12 +177,12 @@ class Roster:
             for user in peer.users:
                 self._changed(user, True, True, peer.heard_ms)  # They count again.
         if news.leaving:
-            peer.gone, peer.nonce, peer.waiting = True, None, []
+            peer.end_asking()
         elif peer.gone or peer.nonce is not None or news.counter != peer.counter + 1:
             peer.gone = False
             self._wait(peer, news)
         else:
-            self._apply(news.instance, peer, news)
+            self._apply(peer, news)
         return True
 
     def _wait_for_boot(self, peer: _Peer, news: News) -> None:
@@ -175,9 +196,7 @@ class Roster:
         """Something is missing before these."""
         if peer.nonce is None:
             self._begin_asking(peer)
-        if len(peer.waiting) >= MOST_WAITING:
-            peer.waiting.clear()
-        peer.waiting.append(news)
+        peer.hold(news)
 
     def take_answer(self, answer: Answer, now: float) -> list[News]:
         """The news whose events are to be told now: they came before the node's boot had answered."""
@@ -194,7 +213,8 @@ class Roster:
         peer.heard_ms, peer.gone = answer.now_ms, False
         for row in answer.sessions:
             peer.answered.add((row.user, row.since))
-            self._begin(peer, row)
+            if (answer.boot, row.user, row.since) not in peer.over:
+                self._begin(peer, row)
         if not answer.last:
             return []
         self._end_answer(answer, peer)
@@ -209,20 +229,22 @@ class Roster:
             peer.boot, peer.newest = answer.boot, 0
         peer.counter, peer.newest = answer.counter, max(peer.newest, answer.counter)
         peer.nonce, peer.answered = None, set()
-        waiting, peer.waiting = peer.waiting, []
-        for news in sorted(waiting, key=lambda each: each.counter):
+        waiting, over = peer.release()
+        for news in waiting:
             if news.boot != peer.boot or news.counter <= peer.counter:
                 continue
             peer.newest = max(peer.newest, news.counter)
             if news.counter == peer.counter + 1:
-                self._apply(answer.instance, peer, news)
+                self._apply(peer, news, over)
             else:
                 self._wait(peer, news)
 
-    def _apply(self, instance: str, peer: _Peer, news: News) -> None:
+    def _apply(self, peer: _Peer, news: News, over: Collection[tuple[str, str, int]] = ()) -> None:
+        """`over`: sessions that are not begun any more."""
         peer.counter = news.counter
         for row in news.began:
-            self._begin(peer, row)
+            if (news.boot, row.user, row.since) not in over:
+                self._begin(peer, row)
         for end in news.ended:
             self._end(peer, end.user, end.since)
 
@@ -258,7 +280,7 @@ class Roster:
         """Nodes that have been silent for too long are gone: `drop_some` is to be called until it has nothing left."""
         for peer in self._peers.values():
             if now - peer.heard_at >= SILENCE_S:
-                peer.gone, peer.nonce, peer.waiting = True, None, []
+                peer.end_asking()
 
     def drop_some(self, limit: int) -> bool:
         """Drop users of nodes that are gone, at most so many. Whether there are more."""

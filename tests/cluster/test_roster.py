@@ -141,6 +141,17 @@ def test_a_gap_behind_an_answer_is_asked_for_again(met: Changes) -> None:
     assert met.users() == {"e", "f"}
 
 
+def test_a_session_that_is_over_by_news_that_wait_is_not_begun_by_an_answer_or_by_those(met: Changes) -> None:
+    """A newer one of the user here might give way to it."""
+    met.news(5, "c")
+    nonce = met.nonce()
+    met.news(6, "d", "e")
+    met.news(7, ended=("c", "d"))
+    met.answer(nonce, 5, "a", "b", "c")
+    assert met.users() == {"a", "b", "e"}
+    assert met.changes == [("e", False, True)]
+
+
 def test_an_answer_of_which_a_part_is_missing_is_asked_for_again(met: Changes) -> None:
     met.news(6)
     nonce = met.nonce()
