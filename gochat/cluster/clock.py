@@ -40,20 +40,27 @@ class Clock:
         self._trusted: float | None = None
         """The same as of the last look after which nobody found it wrong."""
         self._off_ms = 0
-        """How far it was ahead of most others, where that was too far, and a later look said so again."""
+        """How far it was ahead of most others, where that was too far for PATIENCE_S, and by a later look too."""
         self._looks = 0
-        self._found_off: int | None = None
-        """The look by which it was first found too far off, as it still is."""
+        self._found_off: tuple[int, float] | None = None
+        """The look by which it was first found too far off, as it still is, and when that was, on trio's clock."""
 
-    async def look(self) -> None:
-        """Raises ServerAway."""
+    @property
+    def has_looked(self) -> bool:
+        """Whether anything is known of it."""
+        return self._looked is not None
+
+    async def look(self) -> bool:
+        """Whether the answer came soon enough to tell anything. Raises ServerAway."""
         before = self._now_ms()
         server = await self._bulletin.now()
         after = self._now_ms()
-        if 0 <= after - before <= _SLOW_MS:
-            self.ahead_ms = (before + after) // 2 - server
-            self._looks += 1
-            self._looked = self._ahead_of_steady_ms()
+        if not 0 <= after - before <= _SLOW_MS:
+            return False
+        self.ahead_ms = (before + after) // 2 - server
+        self._looks += 1
+        self._looked = self._ahead_of_steady_ms()
+        return True
 
     def trust(self) -> None:
         """The clock is right, as it was at the last look."""
@@ -100,9 +107,10 @@ class Clock:
         if abs(off) <= MOST_OFF_MS:
             self._off_ms, self._found_off = 0, None
             return None
-        # Where the server's clock was set between two nodes' looks, one of them seems off until it has looked again.
-        if self._found_off is None:
-            self._found_off = self._looks
-        elif self._looks > self._found_off:
+        # Where the server's clock was set between two nodes' looks, each seems off to the other until both have looked
+        # again, and told.
+        now = trio.current_time()
+        look, since = self._found_off = self._found_off or (self._looks, now)
+        if self._looks > look and now - since >= PATIENCE_S:
             self._off_ms = off
         return f"this node's clock is {abs(off) / 1000:,.0f} s {'ahead of' if off > 0 else 'behind'} the others'"

@@ -40,6 +40,9 @@ CLOCK_S: Final = 5.0
 #: For how long an entry that a node has decided is a sign of life: no longer than a beat, or a node that has stopped
 #: could not be forgotten as soon.
 HEARD_S: Final = BEAT_LIFE_S
+_UNCOMPARED: Final = (
+    "the cluster's server takes too long to answer for this node's clock to be compared with the others'"
+)
 _ANOTHER: Final = (
     "another process runs as this node: its folder must have been copied; end one of the two, and make the copy a node "
     "of its own by `gochat cluster join --from BACKUP` into an empty folder"
@@ -144,9 +147,9 @@ class NodeRegistry:
         while True:
             answers = True
             try:
-                if trio.current_time() >= look_at or self.clock.leap() is not None:
+                is_due = trio.current_time() >= look_at or self.clock.leap() is not None
+                if is_due and await self.clock.look():
                     look_at = trio.current_time() + CLOCK_S
-                    await self.clock.look()
                 has_place = await self._beat()
                 self._refusals.end("beats")
                 if has_place:
@@ -188,6 +191,9 @@ class NodeRegistry:
     def _compare_clocks(self) -> bool:
         """Whether the server's clock must be looked at again with the next beat."""
         ahead = [info.ahead_ms for info in self.alive]
+        if not self.clock.has_looked:
+            self._clock_problem = _UNCOMPARED if ahead else None
+            return True
         if not ahead and self._here() and not self.clock.agrees:
             return False  # The others are away, and say nothing of either clock: it is as wrong as it was.
         problem, now = self.clock.problem(ahead), trio.current_time()

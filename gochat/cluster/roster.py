@@ -197,6 +197,9 @@ class Roster:
         if peer.nonce is None:
             self._begin_asking(peer)
         peer.hold(news)
+        if news.boot == peer.boot:
+            for end in news.ended:  # Whatever is missing before it: no session begins twice.
+                self._end(peer, end.user, end.since)
 
     def take_answer(self, answer: Answer, now: float) -> list[News]:
         """The news whose events are to be told now: they came before the node's boot had answered."""

@@ -108,11 +108,16 @@ def sim(
 
 def _save(plan: Plan, file: Path) -> None:
     data = plan.to_json() + b"\n"
-    if file.exists() and not file.is_file():
-        file.write_bytes(data)  # A device, or a pipe: it is no file to be replaced.
-    else:
-        with replacing(file.resolve()) as part:
-            part.write_bytes(data)
+    is_open = str(file.parent) in ("/dev", "/dev/fd") or file.is_relative_to("/proc")
+    try:
+        if is_open or (file.exists() and not file.is_file()):
+            file.write_bytes(data)  # A device, a pipe, an open file: nothing that a new file may take the place of.
+        else:
+            with replacing(file.resolve()) as part:
+                part.write_bytes(data)
+    except (OSError, RuntimeError) as error:  # The latter for links in a circle.
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise CommandError(f"{file}: the plan can't be written: {reason}") from error
 
 
 def _read(file: Path) -> Plan:

@@ -146,10 +146,11 @@ def test_a_session_that_is_over_by_news_that_wait_is_not_begun_by_an_answer_or_b
     met.news(5, "c")
     nonce = met.nonce()
     met.news(6, "d", "e")
-    met.news(7, ended=("c", "d"))
+    met.news(7, ended=("b", "c", "d"))
+    assert met.users() == {"a"}, "an end holds whatever is missing before it"
     met.answer(nonce, 5, "a", "b", "c")
-    assert met.users() == {"a", "b", "e"}
-    assert met.changes == [("e", False, True)]
+    assert met.users() == {"a", "e"}
+    assert met.changes == [("b", True, False), ("e", False, True)]
 
 
 def test_an_answer_of_which_a_part_is_missing_is_asked_for_again(met: Changes) -> None:

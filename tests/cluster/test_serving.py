@@ -13,7 +13,7 @@ from trio.testing import MockClock
 from gochat.cluster import faults
 from gochat.cluster.clock import PATIENCE_S
 from gochat.cluster.journal import LEAVE_S, joined
-from gochat.cluster.ports import PARTITIONS
+from gochat.cluster.ports import PARTITIONS, ServerAway
 from gochat.cluster.registry import CLOCK_S, NodeRegistry, RolledBack
 from gochat.cluster.serving import AWAY_S, CATCHING_UP, LAG_S, LOOK_S, PUT_OUT
 from gochat.domain.side_records import Audited, Revoked, Suspended
@@ -165,6 +165,36 @@ async def test_a_node_whose_clock_is_wrong_takes_nothing(autojump_clock: MockClo
         clock._now_ms = right
         await until(lambda: not journal.registry.clock_problem)
         await journal.append_side_records(SUSPENDED)
+
+
+@pytest.mark.parametrize("is_away", [True, False], ids=["away", "too slow"])
+async def test_a_clock_that_could_not_be_looked_at_is_not_taken_to_be_right(
+    is_away: bool, autojump_clock: MockClock
+) -> None:
+    """As after a power cut, where a node is there before the time is and before Redis is."""
+    server = await new_log()
+    place = shared(server, "south")
+    now, looks = place.bulletin.now, [0.0]
+
+    async def later() -> int:
+        looks.append(trio.current_time())
+        if len(looks) > 2:
+            return await now()
+        if is_away:
+            raise ServerAway("it does not answer")
+        await trio.sleep(1.5)
+        return await now()
+
+    async with serving(server, "north"), inline() as store, joined(store.replica, place) as journal:
+        right = journal.registry.clock._now_ms
+        journal.registry.clock._now_ms = lambda: right() + 3_600_000
+        place.bulletin.now = later  # type: ignore[method-assign,assignment]
+        journal.listen(lambda batch: None)
+        await journal.wait_present()
+        with pytest.raises(StoreError, match=r"ahead of|takes too long"):
+            await journal.append_side_records(SUSPENDED)
+        await until(lambda: "ahead" in str(journal.registry.clock_problem))
+        assert looks[2] - looks[1] < CLOCK_S / 2
 
 
 @pytest.mark.parametrize("agrees", [False, True], ids=["and differs", "and has the server's time again"])

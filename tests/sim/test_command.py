@@ -86,6 +86,8 @@ def test_a_plan_goes_to_a_file_wherever_a_link_leads(broken: None, tmp_path: Pat
     assert link.is_symlink() and Plan.from_json(file.read_bytes()).seed == seed
     call("--seed", str(seed), "--json", "--tries", "0", "--save", "/dev/null", code=EXIT_FAILED)
     assert Path("/dev/null").is_char_device()
+    with pytest.raises(CommandError, match="/dev/full: the plan can't be written"):
+        call("--seed", str(seed), "--json", "--tries", "0", "--save", "/dev/full")
     with pytest.raises(CommandError, match="standard output") as error:
         call("--seed", str(seed), "--save", "-")
     assert error.value.code == EXIT_USAGE
