@@ -1,4 +1,4 @@
-"""One connection to a Redis or Valkey server, and the thread that owns it.
+"""One connection to a Redis or Valkey server.
 
 redis-py sends a command again by itself when the reply does not come, so that what it writes may come twice. Here
 nothing is ever sent twice: a link that had an error is dropped, with whatever was on its way, and the caller, who alone
@@ -8,7 +8,9 @@ knows what a repeat would mean, asks again.
 from __future__ import annotations
 
 import logging
+import os
 import socket
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
@@ -29,7 +31,7 @@ Command = Sequence[str | bytes | int]
 #: How long a connection may take to be made, and a reply to come.
 TIMEOUT_S: Final = 2.0
 #: Bytes of a reply that are taken at once.
-_CHUNK: Final = 1 << 16
+CHUNK: Final = 1 << 16
 _REPLID: Final = b"master_replid:"
 #: Asks for what `primary_id` takes.
 REPLICATION: Final = ("INFO", "replication")
@@ -43,8 +45,9 @@ _WAYS_OUT: Final = {
 
 
 class Link(Protocol):
-    """The way to the servers that hold a cluster's keys: one, or the primaries of a Redis Cluster. Used by one thread,
-    and never again after an error. All methods but `interrupt` raise RedisError or OSError."""
+    """The way to the servers that hold a cluster's keys: one, or the primaries of a Redis Cluster. Used by one at a
+    time, its thread or the loop, and never again after an error. All methods but `interrupt` raise RedisError or
+    OSError."""
 
     only: Mapping[int, str] | None
     """See `keep_to`."""
@@ -180,15 +183,18 @@ class ServerLink:
         self, after: Mapping[str, Position], limit: int, wait_s: float | None
     ) -> dict[bytes, list[Element]]:
         self.request_streams(after, limit, wait_s)
-        found = self.receive_streams(self.timeout_s + (wait_s or 0.0))
-        self.leaves_more = self.is_spent or any(len(elements) >= limit for elements in found.values())
+        return self.finish_streams(limit, wait_s or 0.0)
+
+    def finish_streams(self, limit: int, wait_s: float) -> dict[bytes, list[Element]]:
+        """Receive what `request_streams` asked for, where the server may still wait for so long, and set
+        `leaves_more`."""
+        found = self.receive_streams(self.timeout_s + wait_s)
+        self.leaves_more = self.is_spent or is_full(found, limit)
         return found
 
     def request_streams(self, after: Mapping[str, Position], limit: int, wait_s: float | None) -> None:
         """See `read_streams`; `receive_streams` gets the reply."""
-        blocking = () if wait_s is None else ("BLOCK", int(wait_s * 1000))
-        positions = [f"{position.term}-{position.n}" for position in after.values()]
-        self.send("XREAD", "COUNT", limit, *blocking, "STREAMS", *after, *positions)
+        self.send(*xread(after, limit, wait_s))
 
     def receive_streams(self, timeout_s: float) -> dict[bytes, list[Element]]:
         """The reply to XREAD."""
@@ -196,7 +202,7 @@ class ServerLink:
         sock = self._connection._sock
         sock.settimeout(timeout_s)
         try:
-            return read_reply(lambda: sock.recv(_CHUNK), self._spend)
+            return read_reply(lambda: sock.recv(CHUNK), self._spend)
         finally:
             sock.settimeout(self.timeout_s)
 
@@ -217,6 +223,35 @@ class ServerLink:
         number: int = self._connection._sock.fileno()
         return number
 
+    # For the loop, which uses a link by `exchange.py`.
+
+    @property
+    def is_open_to_loop(self) -> bool:
+        """Whether what has come can be seen at the socket: TLS may have read more than it gave."""
+        sock = self._connection._sock
+        return sock is not None and not isinstance(sock, ssl.SSLSocket)
+
+    def send_now(self, data: bytes) -> int:
+        """Send what the socket takes at once. How many bytes that was."""
+        try:
+            return os.write(self.fileno(), data)  # `socket.send` would wait.
+        except BlockingIOError:
+            return 0
+
+    def send_rest(self, data: bytes) -> None:
+        """In a thread: send what `send_now` left."""
+        self._connection._sock.sendall(data)
+
+    def peek(self) -> bytes:
+        """What has come, up to CHUNK bytes, which are still to be received: where the socket is readable, or this
+        waits. Raises ConnectionError where the server has closed the connection."""
+        return _some(self._connection._sock.recv(CHUNK, socket.MSG_PEEK))
+
+    def skip(self, length: int) -> None:
+        """Drop so many of the bytes that `peek` gave."""
+        while length:
+            length -= len(_some(self._connection._sock.recv(length)))
+
     def interrupt(self) -> None:
         sock = getattr(self._connection, "_sock", None)
         if sock is not None:
@@ -229,6 +264,12 @@ class ServerLink:
 
     def close(self) -> None:
         self._connection.disconnect()
+
+
+def _some(data: bytes) -> bytes:
+    if not data:
+        raise ConnectionError("the server has closed the connection")
+    return data
 
 
 def raise_first(replies: list[Any]) -> list[Any]:
@@ -260,6 +301,18 @@ def refused(error: Exception) -> Refused | None:
 def run(script: scripts.Script, keys: Sequence[str], *arguments: str | bytes | int) -> Command:
     """The command that runs a script."""
     return ("EVALSHA", script.sha, len(keys), *keys, *arguments)
+
+
+def is_full(found: Mapping[bytes, Sequence[Element]], limit: int) -> bool:
+    """Whether as many entries of a stream came as were asked for: the server may have more."""
+    return any(len(elements) >= limit for elements in found.values())
+
+
+def xread(after: Mapping[str, Position], limit: int, wait_s: float | None) -> Command:
+    """The command that reads streams: see `Link.read_streams`."""
+    blocking = () if wait_s is None else ("BLOCK", int(wait_s * 1000))
+    positions = [f"{position.term}-{position.n}" for position in after.values()]
+    return ("XREAD", "COUNT", limit, *blocking, "STREAMS", *after, *positions)
 
 
 def packed(*commands: Command) -> bytes:

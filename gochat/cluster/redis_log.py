@@ -1,7 +1,8 @@
 """The log on Redis or Valkey: a stream a partition, with scripts that look at its fence.
 
 Three threads, each with a connection: one appends, one reads and is blocked most of the time, and one does all else, so
-that a look at the fences waits for neither.
+that a look at the fences waits for neither. An append and a reading that go as they nearly always do are the loop's
+work (see `exchange.py`).
 """
 
 from __future__ import annotations
@@ -11,14 +12,25 @@ import re
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import trio
 from redis.exceptions import ResponseError
 
 from gochat.cluster import scripts
+from gochat.cluster.exchange import MOST_SENT, Exchange, short_replies
 from gochat.cluster.identity import slot_of
-from gochat.cluster.link import Command, Link, is_another_type, refused, run
+from gochat.cluster.link import (
+    Command,
+    Link,
+    ServerLink,
+    is_another_type,
+    is_full,
+    packed,
+    refused,
+    run,
+    xread,
+)
 from gochat.cluster.link_thread import LinkThread
 from gochat.cluster.ports import (
     OFFER_LIFE_S,
@@ -39,6 +51,7 @@ from gochat.cluster.ports import (
     term_of,
 )
 from gochat.cluster.read_size import ReadSize
+from gochat.cluster.stream_reply import whole_reply
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +63,14 @@ READ_WAIT_S: Final = 1.0
 _OFFERS_KEPT_S: Final = 86_400
 #: As in `scripts.py`.
 _FENCE: Final = re.compile(rb"[0-9a-f]+ [1-9][0-9]{0,17}")
+
+
+class _Reading(NamedTuple):
+    """See `Link.read_streams`."""
+
+    found: dict[bytes, list[Element]]
+    leaves_more: bool
+    is_cut: bool = False
 
 
 class RedisLog:
@@ -105,20 +126,32 @@ class RedisLog:
         for batch in batches:
             check_batch(batch.entries)
         appends = [run(scripts.APPEND, self._keys(batch.partition), batch.term, *batch.entries) for batch in batches]
-        replies: list[Any] = []
+        seen: list[Any] = []
 
-        def append(link: Link) -> None:
-            replies.extend(link.try_all(appends))
+        def checked(replies: list[Any]) -> list[Any]:
+            seen.extend(replies)
             errors = [reply for reply in replies if isinstance(reply, Exception)]
             if errors:
                 # Whatever it was, another connection may know better. Servers that take no writes need none; where
                 # there are several, an error of another one comes first.
                 raise min(errors, key=lambda error: refused(error) is not None)
+            return replies
 
+        question = Exchange[list[Any]](
+            request=lambda: packed(*appends),
+            wait_s=0.0,
+            parse=lambda data: short_replies(data, len(appends)),
+            receive=lambda link, _: checked(link.receive_all(len(appends))),
+            send_and_receive=lambda link: checked(link.try_all(appends)),
+        )
+        is_short = sum(len(data) for batch in batches for data in batch.entries) <= MOST_SENT
         try:
-            await self._writer.call(append)
+            if is_short:
+                replies = await self._writer.exchange(question)
+            else:
+                replies = await self._writer.call(question.send_and_receive)
         except ServerAway as error:
-            replies = replies or [error] * len(batches)
+            replies = seen or [error] * len(batches)
         for batch, reply in zip(batches, replies, strict=True):
             if isinstance(reply, Exception):
                 self.reasons[batch.partition] = _reason(reply)
@@ -134,20 +167,31 @@ class RedisLog:
 
     async def read(self, after: Mapping[int, Position], limit: int, *, wait: bool = True) -> dict[int, list[Element]]:
         streams = {self._streams[partition]: position for partition, position in after.items()}
-        thread = self._reader if wait else self._other
-        wait_s = self._read_wait_s if wait else None
-        size = self._sizes[thread]
-
-        def read(link: Link) -> tuple[dict[bytes, list[Element]], bool]:
-            count = min(limit, size.count)
-            found = link.read_streams(streams, count, wait_s)
-            size.learn(found.values(), count, is_cut=link.is_spent)
-            return found, link.leaves_more
-
-        found, leaves_more = await thread.call(read)
+        size = self._sizes[self._reader if wait else self._other]
+        count = min(limit, size.count)
         if wait:
-            self.leaves_more = leaves_more
-        return {self._partitions[stream]: elements for stream, elements in found.items()}
+            reading = await self._reader.exchange(self._waiting(streams, count))
+            self.leaves_more = reading.leaves_more
+        else:
+            reading = await self._other.call(lambda link: _read(link, streams, count, None))
+        size.learn(reading.found.values(), count, is_cut=reading.is_cut)
+        return {self._partitions[stream]: elements for stream, elements in reading.found.items()}
+
+    def _waiting(self, streams: Mapping[str, Position], count: int) -> Exchange[_Reading]:
+        def parse(data: bytes) -> _Reading | None:
+            found = whole_reply(data)
+            return None if found is None else _Reading(found, is_full(found, count))
+
+        def receive(link: ServerLink, wait_s: float) -> _Reading:
+            return _Reading(link.finish_streams(count, wait_s), link.leaves_more, link.is_spent)
+
+        return Exchange(
+            request=lambda: packed(xread(streams, count, self._read_wait_s)),
+            wait_s=self._read_wait_s,
+            parse=parse,
+            receive=receive,
+            send_and_receive=lambda link: _read(link, streams, count, self._read_wait_s),
+        )
 
     async def ends(self, partitions: Collection[int]) -> dict[int, Position]:
         return await self._other.call(partial(self._ends, partitions))
@@ -264,6 +308,10 @@ class RedisLog:
     async def trim(self, partition: int, before: Position, keep: int, cap: int) -> int:
         command = run(scripts.TRIM, [self._streams[partition]], before.n, keep, cap)
         return await self._other.call(lambda link: int(link.call(*command)))
+
+
+def _read(link: Link, streams: Mapping[str, Position], count: int, wait_s: float | None) -> _Reading:
+    return _Reading(link.read_streams(streams, count, wait_s), link.leaves_more, link.is_spent)
 
 
 def _id(position: Position) -> str:

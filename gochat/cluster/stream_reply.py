@@ -69,7 +69,37 @@ def read_reply(receive: Callable[[], bytes], cut: Callable[[], None] = lambda: N
     least one, and none at the end. Where more of a stream comes after MOST_BYTES of it, `cut` is called, and the rest
     of the reply left unread: it could fill the memory. Raises ResponseError where the server says that it can't,
     InvalidResponse for another reply than one to XREAD, and ConnectionError."""
+    return _read(_Bytes(receive), cut)
+
+
+class _Incomplete(Exception):
+    """There is more of the reply than has come, or than is read at once."""
+
+
+def whole_reply(data: bytes) -> dict[bytes, list[Element]] | None:
+    """What `read_reply` gives, if these bytes are all of a reply. None: they are not, or are an error. Raises
+    InvalidResponse where they are another reply, or more than one."""
+    chunks = [data]
+
+    def receive() -> bytes:
+        if not chunks:
+            raise _Incomplete
+        return chunks.pop()
+
+    def give_up() -> None:
+        raise _Incomplete
+
     source = _Bytes(receive)
+    try:
+        found = _read(source, give_up)
+    except (_Incomplete, ResponseError):
+        return None
+    if source.at < len(source.data):
+        raise InvalidResponse("more than one reply to XREAD")
+    return found
+
+
+def _read(source: _Bytes, cut: Callable[[], None]) -> dict[bytes, list[Element]]:
     head = source.match(_COUNT, _ERROR)
     if head.re is _ERROR:
         raise ResponseError(head[1].decode(errors="replace"))

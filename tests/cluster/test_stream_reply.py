@@ -9,7 +9,7 @@ import pytest
 from redis.exceptions import InvalidResponse, ResponseError
 
 from gochat.cluster.ports import MOST_BYTES, MOST_NUMBER, Element, Position
-from gochat.cluster.stream_reply import read_reply
+from gochat.cluster.stream_reply import read_reply, whole_reply
 
 LOG, OTHER = b"gc:{c.0}:log", b"gc:{c.1}:log"
 ENTRIES = {
@@ -106,3 +106,24 @@ def test_the_end() -> None:
     for end in (0, 3, 40, 300, len(data) - 1):
         with pytest.raises(ConnectionError):
             read_reply(pieces(data[:end]))
+
+
+def test_a_whole_reply_at_once() -> None:
+    assert whole_reply(reply(ENTRIES)) == ENTRIES
+    assert whole_reply(b"*-1\r\n") == {}, "the server has waited in vain"
+
+
+def test_a_piece_is_no_reply() -> None:
+    data = reply(ENTRIES)
+    assert all(whole_reply(data[:length]) is None for length in range(1, len(data), 997))
+    data = data[:1000]
+    assert all(whole_reply(data[:length]) is None for length in range(1, len(data)))
+
+
+def test_what_is_not_a_reply_at_once() -> None:
+    assert whole_reply(b"-ERR no\r\n") is None, "the thread tells errors"
+    long = [Element(Position(18, n), bytes(MOST_BYTES // 2 + 1)) for n in (1, 2, 3)]
+    assert whole_reply(reply({LOG: long})) is None, "the thread leaves the rest unread"
+    for other in (reply(ENTRIES) * 2, reply(ENTRIES) + b"\r\n", b"+OK\r\n"):
+        with pytest.raises(InvalidResponse):
+            whole_reply(other)
