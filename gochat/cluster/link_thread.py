@@ -14,7 +14,7 @@ import trio
 from redis.exceptions import InvalidResponse, RedisError, ResponseError
 
 from gochat.cluster.exchange import Exchange
-from gochat.cluster.link import Link, ServerLink, is_another_type, refused
+from gochat.cluster.link import CHUNK, Link, ServerLink, is_another_type, refused
 from gochat.cluster.ports import Refused, ServerAway, Unreadable
 
 log = logging.getLogger(__name__)
@@ -291,6 +291,8 @@ async def _answer(link: ServerLink, question: Exchange[T]) -> T | None:
     if waiting.cancelled_caught:
         raise TimeoutError("the server does not answer")
     come = link.peek()
+    if len(come) >= CHUNK or not come.endswith(b"\r\n"):
+        return None  # There is more of it: that is known without a look at each entry.
     answer = question.parse(come)
     if answer is not None:
         link.skip(len(come))

@@ -88,6 +88,16 @@ class Scene:
     async def ask(self, **how: Any) -> list[Any]:
         return await self.thread.exchange(self.asked.exchange(**how))
 
+    def on_peek(self, then: Callable[[], None]) -> None:
+        """Have something done once the loop sees what has come by the first link."""
+        peek = self.links[0].peek
+
+        def look() -> bytes:
+            then()
+            return peek()
+
+        self.links[0].peek = look  # type: ignore[method-assign]
+
     async def opened(self) -> trio.SocketStream:
         """Have the link opened; the server's side of it."""
         async with trio.open_nursery() as nursery:
@@ -304,26 +314,26 @@ async def test_nobody_gets_the_answer_to_a_question_whose_asker_has_gone(
 
 
 @pytest.mark.parametrize("come", [b"$6\r\nsec", b"$6\r\nsecond\r\n", b"-OOM no room\r\n", b""])
-async def test_an_asker_that_goes_while_the_answer_comes(scene: Callable[..., Any], come: bytes) -> None:
+async def test_an_asker_that_goes_while_the_answer_comes(
+    scene: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, come: bytes
+) -> None:
     """Once the loop has seen something of it, and before the thread has taken up the rest; or, with nothing, before all
     was sent."""
     async with scene() as it:
         stream = await it.opened()
-        question = it.asked.exchange(wait_s=PATIENCE_S)
+        question = it.asked.exchange(wait_s=PATIENCE_S)._replace(parse=lambda data: None)
         with trio.CancelScope() as scope:
 
-            def leave(_: bytes) -> None:
-                scope.cancel()
-
-            def send_some(link: ServerLink, data: bytes) -> int:
+            def send_some(data: bytes) -> int:
                 scope.cancel()
                 return len(data) // 2
 
             if come:
                 await stream.send_all(come)
+                it.on_peek(scope.cancel)
             else:
-                it.links[0].send_now = partial(send_some, it.links[0])
-            await it.thread.exchange(question._replace(parse=leave))
+                monkeypatch.setattr(it.links[0], "send_now", send_some)
+            await it.thread.exchange(question)
         assert scope.cancelled_caught
         stream = await it.opened()
         async with trio.open_nursery() as nursery:
@@ -412,23 +422,21 @@ async def test_the_rest_of_an_answer_is_not_looked_for_on_another_connection(
     async with scene() as it:
         stream = await it.opened()
 
-        def break_off(_: bytes) -> None:
-            getattr(it.thread, how)()
+        break_off = getattr(it.thread, how)
 
         async def break_off_later() -> None:
             while it.asked.ways != ["rest"]:
                 await trio.testing.wait_all_tasks_blocked()
-            getattr(it.thread, how)()
+            break_off()
 
         await stream.send_all(b"$6\r\nsec")
-        question = it.asked.exchange()
         async with trio.open_nursery() as nursery:
-            if not is_seen:
-                question = question._replace(parse=break_off)
-            else:
+            if is_seen:
                 nursery.start_soon(break_off_later)
+            else:
+                it.on_peek(break_off)
             with pytest.raises(ServerAway):
-                await it.thread.exchange(question)
+                await it.ask()
         assert len(it.links) == 1, "none is made for what it can't answer"
         if how == "renew":
             it.asked.ways.clear()
