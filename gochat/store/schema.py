@@ -349,11 +349,6 @@ class Writing(sqlite3.Connection):
                 del self.open[self.path]
 
 
-def file_of(connection: sqlite3.Connection) -> str:
-    """The path of the database to which it writes; nothing where that is in memory."""
-    return connection.path if isinstance(connection, Writing) else ""
-
-
 def connect(path: str, *, read_only: bool = False) -> sqlite3.Connection:
     """A connection in autocommit, which no thread owns: the caller sees to it that one uses it at a time.
 

@@ -16,7 +16,7 @@ from redis.connection import Connection
 from redis.exceptions import InvalidResponse
 
 from gochat.cluster.exchange import MOST_SENT, Exchange, short_replies
-from gochat.cluster.link import Link, ServerLink, connector, packed
+from gochat.cluster.link import CHUNK, Link, ServerLink, connector, packed
 from gochat.cluster.link_thread import LinkThread
 from gochat.cluster.ports import START, Batch, Position, ServerAway, Unreadable
 from gochat.cluster.redis_log import RedisLog
@@ -38,16 +38,21 @@ class Asked:
 
     def __init__(self) -> None:
         self.ways: list[str] = []
+        self.looks = 0
+        self.waits: list[float] = []
+        """How long the server might still wait when the thread went on."""
 
     def exchange(self, question: bytes = b"?", wait_s: float = 0.0) -> Exchange[list[Any]]:
         def parse(data: bytes) -> list[bytes] | None:
+            self.looks += 1
             found = short_replies(data, 1)
             if found is not None:
                 self.ways.append("loop")
             return found
 
-        def receive(link: ServerLink, _: float) -> list[Any]:
+        def receive(link: ServerLink, wait_s: float) -> list[Any]:
             self.ways.append("rest")
+            self.waits.append(wait_s)
             return checked(link.receive_all(1))
 
         def in_thread(link: Link) -> list[Any]:
@@ -88,6 +93,13 @@ class Scene:
     async def ask(self, **how: Any) -> list[Any]:
         return await self.thread.exchange(self.asked.exchange(**how))
 
+    async def ended(self) -> None:
+        """The thread has ended, and closed each connection."""
+        with trio.fail_after(PATIENCE_S):
+            await trio.to_thread.run_sync(partial(self.thread._thread.join, PATIENCE_S))
+        assert not self.thread._thread.is_alive()
+        assert all(link._connection._sock is None for link in self.links)
+
     def on_peek(self, then: Callable[[], None]) -> None:
         """Have something done once the loop sees what has come by the first link."""
         peek = self.links[0].peek
@@ -116,16 +128,13 @@ def scene() -> Callable[..., Any]:
         (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
         scene = Scene(listener, timeout_s)
         try:
-            with trio.fail_after(9 * PATIENCE_S):
+            with trio.fail_after(5 * PATIENCE_S):
                 yield scene
         finally:
             scene.thread.close()
             for resource in (listener, *scene.streams):
                 await trio.aclose_forcefully(resource)
-        with trio.fail_after(PATIENCE_S):
-            await trio.to_thread.run_sync(scene.thread._thread.join)
-        for link in scene.links:
-            assert link._connection._sock is None, "each connection was closed"
+        await scene.ended()
 
     return made
 
@@ -171,10 +180,10 @@ async def test_an_answer_in_pieces_is_read_whole(scene: Callable[..., Any]) -> N
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(answer_slowly)
-            assert await it.ask() == [b"second"]
+            assert await it.ask(wait_s=PATIENCE_S) == [b"second"]
             nursery.start_soon(answer, stream, b"third")
             assert await it.ask() == [b"third"]
-        assert it.asked.ways == ["rest", "loop"]
+        assert it.asked.ways == ["rest", "loop"] and it.asked.waits == [0.0], "it waits no more"
 
 
 async def test_an_error_is_told_as_the_thread_tells_it(scene: Callable[..., Any]) -> None:
@@ -273,8 +282,8 @@ async def test_what_the_socket_does_not_take_is_sent_by_the_thread(scene: Callab
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(read_all)
-            assert await it.ask(question=question) == [b"yes"]
-        assert got == wanted and it.asked.ways == ["rest"]
+            assert await it.ask(question=question, wait_s=PATIENCE_S) == [b"yes"]
+        assert got == wanted and it.asked.ways == ["rest"] and it.asked.waits == [PATIENCE_S]
 
 
 async def test_tls_is_the_threads(scene: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,6 +320,17 @@ async def test_nobody_gets_the_answer_to_a_question_whose_asker_has_gone(
             nursery.start_soon(answer, stream, b"next")
             assert await it.ask() == [b"next"]
         assert it.asked.ways == ["loop"]
+
+
+async def test_a_piece_of_what_is_long_is_not_looked_at(scene: Callable[..., Any]) -> None:
+    """It would be looked at once more when all has come."""
+    async with scene() as it:
+        stream = await it.opened()
+        for line in (bytes(CHUNK), b"short"):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(answer, stream, line)
+                assert await it.ask() == [line]
+        assert it.asked.looks == 1
 
 
 @pytest.mark.parametrize("come", [b"$6\r\nsec", b"$6\r\nsecond\r\n", b"-OOM no room\r\n", b""])
@@ -410,6 +430,7 @@ async def test_a_question_that_is_broken_off(scene: Callable[..., Any], how: str
         if how == "close":
             with pytest.raises(ServerAway, match="closed"):
                 await it.ask()
+            await it.ended()
         else:
             await it.opened()
 
@@ -438,7 +459,9 @@ async def test_the_rest_of_an_answer_is_not_looked_for_on_another_connection(
             with pytest.raises(ServerAway):
                 await it.ask()
         assert len(it.links) == 1, "none is made for what it can't answer"
-        if how == "renew":
+        if how == "close":
+            await it.ended()
+        else:
             it.asked.ways.clear()
             await it.opened()
 

@@ -21,7 +21,6 @@ from gochat.errors import Damaged, StoreError
 from gochat.metrics import Commits
 from gochat.ports.journal import DuplicateKeys
 from gochat.replication import Certifier, Cycle, Piece
-from gochat.store import schema
 from gochat.store.health import Health, is_damage
 from gochat.store.listing import seats_among
 from gochat.store.schema import SEQ_BITS, SEQ_MASK
@@ -32,7 +31,6 @@ from gochat.store.write.logs import Batch
 from gochat.store.write.notes import Notes
 from gochat.store.write.replica import LogReplica, together
 from gochat.store.write.transaction import FULL_BYTES, Writer
-from gochat.store.write.wal_room import WalRoom
 from gochat.store.write.write_buffer import WriteBuffer
 
 log = logging.getLogger(__name__)
@@ -87,7 +85,6 @@ class Committer:
         self._pace = pace
         self._notices = notices
         self._writer: Writer | None = _writer(opens, write_buffer, pace, notices)
-        self._wal_room = WalRoom(schema.file_of(self._writer.connection))
         self._suspects: dict[int, str] = {}
         """Rooms whose last append failed, to be looked at before the next commit."""
         self._damaged: dict[int, str] = {}
@@ -259,7 +256,6 @@ class Committer:
         committed."""
         if self._writer is None:
             return None if self._closed else self._try_again()
-        self._wal_room.keep()
         if not (self._write_buffer.facts or self._write_buffer.merging or self._index.has_work):
             return None
         now = time.monotonic()

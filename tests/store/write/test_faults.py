@@ -149,10 +149,9 @@ def test_a_full_disk_that_is_freed_needs_no_restart(tmp_path: Path) -> None:
 
 @contextlib.contextmanager
 def full_disk(path: Path) -> Iterator[None]:
-    """This process writes into no file behind the place up to which the log file is used."""
+    """No file of this process grows beyond the log file's present size."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    used = Path(f"{path}-wal").read_bytes().rstrip(b"\0")  # The rest is room (see wal_room.py).
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(used), hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (Path(f"{path}-wal").stat().st_size, hard))
     try:
         yield
     finally:
