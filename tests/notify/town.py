@@ -37,6 +37,8 @@ class Town:
         self.began = trio.current_time()
         self.ahead_ms = 0
         """How far the clock is ahead of the right time. While it is, this node may not notify, as in a cluster."""
+        self.chance = 0.5
+        """By which the pause after a failure is drawn."""
         self.start()
 
     def start(self) -> None:
@@ -62,6 +64,7 @@ class Town:
                 bounds=self.rules.bounds,
                 results=self.results,
                 is_fit=self.is_fit,
+                chance=lambda: self.chance,
             )
             for channel in self.channels
         ]
