@@ -242,6 +242,31 @@ async def test_a_call_waits_for_an_exchange(scene: Callable[..., Any]) -> None:
         assert got == [[b"of the exchange"], b"of the call"] and it.asked.ways == ["loop"]
 
 
+async def test_a_call_waits_for_the_rest_of_an_answer(scene: Callable[..., Any]) -> None:
+    async with scene() as it:
+        stream = await it.opened()
+        got: list[Any] = []
+
+        async def call() -> None:
+            got.append(await it.thread.call(lambda link: link.call("CALL")))
+
+        async def ask() -> None:
+            got.append(await it.ask())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(call)
+            await trio.testing.wait_all_tasks_blocked()
+            assert await stream.receive_some()
+            await stream.send_all(b"$6\r\nsec")
+            while it.asked.ways != ["rest"]:
+                await trio.testing.wait_all_tasks_blocked()
+            await stream.send_all(b"ond\r\n")
+            await answer(stream, b"of the call")
+        assert sorted(got, key=str) == [[b"second"], b"of the call"] and it.asked.ways == ["rest"]
+
+
 async def test_two_exchanges_at_once(scene: Callable[..., Any]) -> None:
     async with scene() as it:
         stream = await it.opened()
@@ -326,7 +351,8 @@ async def test_a_piece_of_what_is_long_is_not_looked_at(scene: Callable[..., Any
     """It would be looked at once more when all has come."""
     async with scene() as it:
         stream = await it.opened()
-        for line in (bytes(CHUNK), b"short"):
+        head = len(bulk(bytes(CHUNK))) - CHUNK - 2
+        for line in (bytes(CHUNK - head - 2) + b"\r\n" + bytes(1000), b"short"):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(answer, stream, line)
                 assert await it.ask() == [line]
